@@ -1,0 +1,5 @@
+"""`python -m palaver.cli`."""
+
+from palaver.cli.main import main
+
+main()

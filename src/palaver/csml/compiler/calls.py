@@ -1,0 +1,318 @@
+"""Calls by name: components, built-ins, functions, closures. Spec: csml-language §5.3, §5.4.
+
+The first three kinds are known before the program runs. Only a name that is none of them is
+looked for among the variables, for a closure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from palaver.csml import nodes
+from palaver.csml.failures import BudgetExceeded, RunError, SoftError
+from palaver.csml.memory import Memories
+from palaver.csml.source import Position
+from palaver.csml.state import Frame, Run
+from palaver.csml.stdlib.components import build
+from palaver.csml.stdlib.library import BUILTINS
+from palaver.csml.stdlib.methods import finish, located, soften
+from palaver.csml.stdlib.table import Arguments
+from palaver.csml.values import ClosureData, Value, share
+
+if TYPE_CHECKING:
+    from palaver.csml.program import FlowUnit
+
+Evaluate: TypeAlias = Callable[[Frame], Value]
+Gather: TypeAlias = Callable[[Frame], Arguments]
+
+BAD_LIST: Final = "expression can't be converted to Literal"
+TOO_FEW: Final = "function arguments are not valid"
+
+NOTHING: Final = Memories({}, lambda source: (_ for _ in ()).throw(ValueError(source)))
+"""The memories a function sees: none (§7.2). Functions never write any."""
+
+
+def compile_call(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+    """`name(arguments)`; the first hit of §5.3 wins."""
+    name = node.name
+    descriptor = unit.program.native_components.get(name)
+    if descriptor is not None:
+        return _component(node, unit, descriptor)
+    if name in BUILTINS:
+        return _builtin(node, unit)
+    if name in unit.function_nodes or name in unit.imports:
+        return _function(node, unit)
+    return _closure_by_name(node, unit)
+
+
+# --- arguments ---------------------------------------------------------------------------------
+
+
+def compile_arguments(
+    arguments: tuple[nodes.Argument, ...], *, quiet: bool = False
+) -> Callable[[FlowUnit, Position], Gather]:
+    """A maker of functions that evaluate an argument list, left to right (§5.3)."""
+
+    def make(unit: FlowUnit, at: Position) -> Gather:
+        is_named = any(argument.name is not None for argument in arguments)
+        if is_named and not _is_well_formed(arguments):
+            return _refuse(at)
+        parts = tuple(
+            (argument.name or f"arg{number}", unit.expression(argument.value, quiet=quiet))
+            for number, argument in enumerate(arguments)
+        )
+        return lambda frame: Arguments(
+            {name: evaluate(frame) for name, evaluate in parts}, is_named=is_named
+        )
+
+    return make
+
+
+def _is_well_formed(arguments: tuple[nodes.Argument, ...]) -> bool:
+    """One positional argument may follow the first named one, if there were none before."""
+    first = next(i for i, argument in enumerate(arguments) if argument.name is not None)
+    behind = sum(argument.name is None for argument in arguments[first:])
+    return behind == 0 or (behind == 1 and first == 0)
+
+
+def _refuse(at: Position) -> Gather:
+    def refuse(frame: Frame) -> Arguments:
+        raise RunError(BAD_LIST, at)
+
+    return refuse
+
+
+# --- components and built-ins ------------------------------------------------------------------
+
+
+def _component(node: nodes.Call, unit: FlowUnit, descriptor: Any) -> Evaluate:
+    at, name = node.at, node.name
+    gather = compile_arguments(node.arguments)(unit, at)
+
+    def component(frame: Frame) -> Value:
+        arguments = gather(frame)
+        try:
+            result = build(descriptor, name, arguments, at)
+        except SoftError as error:
+            return soften(frame.run, error, at)
+        return finish(result, at, None, arguments)
+
+    return component
+
+
+def _builtin(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+    at = node.at
+    function = BUILTINS[node.name].function
+    gather = compile_arguments(node.arguments, quiet=node.name == "Or")(unit, at)
+
+    def builtin(frame: Frame) -> Value:
+        arguments = gather(frame)
+        run = frame.run
+        run.scope = frame
+        try:
+            result = function(run, arguments, at)
+        except SoftError as error:
+            return soften(run, error, at)
+        except BudgetExceeded as error:
+            raise located(error, at) from None
+        return finish(result, at, None, arguments)
+
+    return builtin
+
+
+# --- functions ---------------------------------------------------------------------------------
+
+
+class FunctionCode:
+    """A function's parameters and body, compiled when it is first called."""
+
+    __slots__ = ("_body", "node", "parameters", "unit")
+
+    def __init__(self, node: nodes.Function, unit: FlowUnit) -> None:
+        self.node = node
+        self.unit = unit
+        self.parameters = node.parameters
+        self._body: Callable[[Frame], int] | None = None
+
+    def run(self, run: Run, variables: dict[str, Value], at: Position) -> Value:
+        """Runs the body in a fresh scope (§7.2). Null without `return`, at `fn` (§12.3)."""
+        body = self._body
+        if body is None:
+            body = self._body = self.unit.function_body(self.node.body)
+        frame = Frame(run, self.unit, NOTHING, in_function=True)
+        frame.locals = variables
+        enter(run, at)
+        body(frame)
+        run.depth -= 1
+        return frame.result or Value(None, self.node.at)
+
+
+def enter(run: Run, at: Position) -> None:
+    """Counts a call. Raises: BudgetExceeded past `limits.depth`.
+
+    A call that fails leaves the count as it is: the whole turn fails with it, or the closure
+    method that catches it restores the count.
+    """
+    run.depth += 1
+    if run.depth > run.limits.depth:
+        raise BudgetExceeded(
+            f"calls are nested deeper than max_depth ({run.limits.depth})", "max_depth", at
+        )
+    run.left -= 4
+    if run.left < 0:
+        run.refill(at)
+
+
+def _function(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+    if any(argument.name is not None for argument in node.arguments):
+        return _function_with_names(node, unit)
+    at, name = node.at, node.name
+    arguments = tuple(unit.expression(argument.value) for argument in node.arguments)
+    given = len(arguments)
+    found: list[FunctionCode] = []
+
+    def function(frame: Frame) -> Value:
+        if not found:
+            found.append(unit.function(name))
+        code = found[0]
+        values = [argument(frame) for argument in arguments]
+        parameters = code.parameters
+        if given < len(parameters):
+            raise RunError(TOO_FEW, at)
+        return code.run(frame.run, dict(zip(parameters, values, strict=False)), at)
+
+    return function
+
+
+def _function_with_names(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+    at, name = node.at, node.name
+    gather = compile_arguments(node.arguments)(unit, at)
+
+    def function(frame: Frame) -> Value:
+        code = unit.function(name)
+        arguments = gather(frame)
+        return code.run(frame.run, bind(code.parameters, arguments, at), at)
+
+    return function
+
+
+def bind(parameters: tuple[str, ...], arguments: Arguments, at: Position) -> dict[str, Value]:
+    """Parameter → value. Raises: RunError when one has none."""
+    bound = {}
+    for index, parameter in enumerate(parameters):
+        value = arguments.get(parameter, index)
+        if value is None:
+            raise RunError(TOO_FEW, at)
+        bound[parameter] = value
+    return bound
+
+
+# --- closures ----------------------------------------------------------------------------------
+
+
+class ClosureCode:
+    """A closure's body, compiled when it is first called, and the names it mentions."""
+
+    __slots__ = ("_body", "mentioned", "node", "sees_everything", "unit")
+
+    def __init__(self, node: nodes.Closure, unit: FlowUnit) -> None:
+        self.node = node
+        self.unit = unit
+        self.mentioned = frozenset(names_in(node.body))
+        self.sees_everything = "_memory" in self.mentioned
+        self._body: Callable[[Frame], int] | None = None
+
+    def capture(self, frame: Frame) -> dict[str, Value]:
+        """Copies of the variables the body mentions; locals win over memories (§5.4)."""
+        if self.sees_everything:
+            names = dict.fromkeys((*frame.memories, *frame.locals))
+        else:
+            names = dict.fromkeys(sorted(self.mentioned))
+        captured = {}
+        for name in names:
+            value = frame.locals.get(name)
+            if value is None:
+                value = frame.memories.get(name)
+            if value is not None and not (
+                self.sees_everything and value.data.__class__ is ClosureData
+            ):
+                captured[name] = share(value)
+        return captured
+
+    def run(self, frame: Frame, at: Position) -> Value:
+        """Runs the body in the frame given. Null without `return`, at the parenthesis."""
+        body = self._body
+        if body is None:
+            body = self._body = self.unit.function_body(self.node.body)
+        run = frame.run
+        depth = run.depth
+        enter(run, at)
+        frame.result = None
+        try:
+            body(frame)
+        finally:
+            run.depth = depth
+        return frame.result or Value(None, self.node.at)
+
+
+def recaptured(value: Value, frame: Frame) -> Value:
+    """A closure being assigned captures anew; names missing now keep their old value (§5.4)."""
+    data = value.data
+    if not isinstance(data, ClosureData):
+        return value
+    code = code_of(data, frame.run)
+    captured = {**data.captured, **code.capture(frame)}
+    return Value(ClosureData(data.node, captured, code), value.position, value.meta)
+
+
+def code_of(data: ClosureData, run: Run) -> ClosureCode:
+    """The compiled closure; a restored one belongs to the flow that runs."""
+    code = data.code
+    if not isinstance(code, ClosureCode):
+        code = data.code = ClosureCode(data.node, run.flow)
+    return code
+
+
+def _closure_by_name(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+    at, name = node.at, node.name
+    gather = compile_arguments(node.arguments)(unit, at)
+
+    def closure(frame: Frame) -> Value:
+        data = _find_closure(frame, name)
+        if data is None:
+            gather(frame)
+            return frame.run.soft(f"Unknown builtin [{name}]", at)
+        code = code_of(data, frame.run)
+        arguments = gather(frame)
+        scope = Frame(frame.run, code.unit, NOTHING, in_function=True)
+        scope.locals = {**data.captured, **bind(data.node.parameters, arguments, at)}
+        return code.run(scope, at)
+
+    return closure
+
+
+def _find_closure(frame: Frame, name: str) -> ClosureData | None:
+    """A local, else a memory, else a constant of that name, if it is a closure."""
+    for value in (
+        frame.locals.get(name),
+        frame.memories.get(name),
+        frame.run.flow.constants.get(name),
+    ):
+        if value is not None and isinstance(value.data, ClosureData):
+            return value.data
+    return None
+
+
+def names_in(node: object) -> Iterator[str]:
+    """Every variable name a piece of the tree reads or calls."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, tuple):
+            waiting.extend(current)
+        elif is_dataclass(current):
+            if isinstance(current, nodes.Name | nodes.Call | nodes.Assign):
+                yield current.name
+            waiting.extend(getattr(current, field.name) for field in fields(current))

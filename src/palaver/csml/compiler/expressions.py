@@ -1,0 +1,234 @@
+"""Expressions. Spec: csml-language §4, §5.
+
+`quiet` is the reference's "warnings off" (§5.6): unknown names and missing members give Null
+without a message. It is a property of the place in the source, so it is settled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from palaver.csml import nodes
+from palaver.csml.compiler import calls, paths
+from palaver.csml.failures import BudgetExceeded, RunError
+from palaver.csml.matching import matches
+from palaver.csml.operators import ARITHMETIC, COMPARISONS
+from palaver.csml.state import Frame
+from palaver.csml.texts import to_text, too_large
+from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
+
+if TYPE_CHECKING:
+    from palaver.csml.program import FlowUnit
+
+Evaluate: TypeAlias = Callable[[Frame], Value]
+Condition: TypeAlias = Callable[[Frame], bool]
+
+
+def compile_expression(node: nodes.Expression, unit: FlowUnit, *, quiet: bool = False) -> Evaluate:
+    """A function of a frame giving the expression's value."""
+    return _COMPILERS[type(node)](node, unit, quiet)
+
+
+# --- literals ----------------------------------------------------------------------------------
+
+
+def _scalar(node: Any, unit: FlowUnit, quiet: bool) -> Evaluate:
+    value = Value(getattr(node, "value", None), node.at)
+    return lambda frame: value
+
+
+def literal_value(node: nodes.Expression) -> Value | None:
+    """The value of a literal scalar or plain text, which needs no frame; else None."""
+    if isinstance(node, nodes.Number | nodes.Boolean):
+        return Value(node.value, node.at)
+    if isinstance(node, nodes.Null):
+        return Value(None, node.at)
+    if isinstance(node, nodes.Text) and all(isinstance(part, str) for part in node.parts):
+        return Value("".join(str(part) for part in node.parts), node.at)
+    return None
+
+
+def _text(node: nodes.Text, unit: FlowUnit, quiet: bool) -> Evaluate:
+    plain = literal_value(node)
+    if plain is not None:
+        return lambda frame: plain
+    at = node.at
+    parts = tuple(
+        part if isinstance(part, str) else compile_expression(part, unit)
+        for part in node.parts
+        if part is not None
+    )
+
+    def text(frame: Frame) -> Value:
+        pieces = []
+        secure = None
+        for part in parts:
+            if part.__class__ is str:
+                pieces.append(part)
+            else:
+                value = part(frame)  # type: ignore[operator]
+                data = value.data
+                pieces.append(data if data.__class__ is str else to_text(value))
+                if value.meta is not None and value.meta.secure:
+                    secure = SECURE
+        joined = "".join(pieces)
+        if len(joined) > _CHEAP_TEXT:
+            pay_for_text(frame, joined)
+        return Value(joined, at, secure)
+
+    return text
+
+
+_CHEAP_TEXT: Final = 4096
+
+
+def pay_for_text(frame: Frame, text: str) -> None:
+    """Long texts cost instructions, and have a limit."""
+    run = frame.run
+    if len(text) > run.limits.value_bytes:
+        raise too_large(run.limits.value_bytes)
+    run.spend(len(text) // 1024)
+
+
+def _array(node: nodes.Array, unit: FlowUnit, quiet: bool) -> Evaluate:
+    at = node.at
+    items = tuple(compile_expression(item, unit, quiet=quiet) for item in node.items)
+
+    def array(frame: Frame) -> Value:
+        values = Items([item(frame) for item in items])
+        return Value(values, at, SECURE if any(v.meta and v.meta.secure for v in values) else None)
+
+    return array
+
+
+def _object(node: nodes.Object, unit: FlowUnit, quiet: bool) -> Evaluate:
+    at = node.at
+    members = tuple(
+        (key, compile_expression(value, unit, quiet=quiet)) for key, value in node.members
+    )
+
+    def object_(frame: Frame) -> Value:
+        values = Members({key: member(frame) for key, member in members})
+        secure = any(v.meta and v.meta.secure for v in values.values())
+        return Value(values, at, SECURE if secure else None)
+
+    return object_
+
+
+def _closure(node: nodes.Closure, unit: FlowUnit, quiet: bool) -> Evaluate:
+    at = node.at
+    code = calls.ClosureCode(node, unit)
+    return lambda frame: Value(ClosureData(node, code.capture(frame), code), at)
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def _as(node: nodes.As, unit: FlowUnit, quiet: bool) -> Evaluate:
+    operand = compile_expression(node.operand, unit, quiet=quiet)
+    name = node.name
+
+    def as_(frame: Frame) -> Value:
+        value = share(operand(frame))
+        frame.locals[name] = value
+        return value
+
+    return as_
+
+
+# --- operators ---------------------------------------------------------------------------------
+
+
+def _binary(node: nodes.Binary, unit: FlowUnit, quiet: bool) -> Evaluate:
+    if node.operator in ARITHMETIC:
+        return _arithmetic(node, unit)
+    condition = raw_condition(node, unit)
+    at = node.at
+    return lambda frame: Value(condition(frame), at)
+
+
+def _arithmetic(node: nodes.Binary, unit: FlowUnit) -> Evaluate:
+    operation = ARITHMETIC[node.operator]
+    left = compile_expression(node.left, unit, quiet=True)
+    constant = literal_value(node.right)
+    if constant is not None:
+        return lambda frame: operation(left(frame), constant)
+    right = compile_expression(node.right, unit, quiet=True)
+    return lambda frame: operation(left(frame), right(frame))
+
+
+def _not(node: nodes.Not, unit: FlowUnit, quiet: bool) -> Evaluate:
+    condition = raw_condition(node, unit)
+    at = node.at
+    return lambda frame: Value(condition(frame), at)
+
+
+def compile_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
+    """The condition of `if` and `while`: warnings off, a fatal error inside counts as false."""
+    condition = raw_condition(node, unit)
+
+    def holds(frame: Frame) -> bool:
+        try:
+            return condition(frame)
+        except BudgetExceeded:
+            raise
+        except RunError:
+            return False
+
+    return holds
+
+
+def raw_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
+    """The truth of an expression, without making a value of it; errors come through."""
+    if isinstance(node, nodes.Not):
+        operand = compile_condition(node.operand, unit)
+        return lambda frame: not operand(frame)
+    if not isinstance(node, nodes.Binary) or node.operator in ARITHMETIC:
+        evaluate = compile_expression(node, unit, quiet=True)
+        return lambda frame: truthy(evaluate(frame))
+    if node.operator in ("match", "!match"):
+        return _match(node, unit)
+    compare = COMPARISONS[node.operator]
+    left = compile_expression(node.left, unit, quiet=True)
+    constant = literal_value(node.right)
+    if constant is not None:
+        return lambda frame: compare(left(frame), constant)
+    right = compile_expression(node.right, unit, quiet=True)
+    return lambda frame: compare(left(frame), right(frame))
+
+
+def _match(node: nodes.Binary, unit: FlowUnit) -> Condition:
+    left = compile_expression(node.left, unit, quiet=True)
+    right = compile_expression(node.right, unit, quiet=True)
+    wanted = node.operator == "match"
+    return lambda frame: matches(left(frame), right(frame)) is wanted
+
+
+def _call(node: nodes.Call, unit: FlowUnit, quiet: bool) -> Evaluate:
+    return calls.compile_call(node, unit)
+
+
+def _name(node: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+    return paths.compile_name(node, unit, quiet=quiet)
+
+
+def _path(node: nodes.Path, unit: FlowUnit, quiet: bool) -> Evaluate:
+    return paths.compile_path(node, unit, quiet=quiet)
+
+
+_COMPILERS: Final[dict[type, Callable[[Any, FlowUnit, bool], Evaluate]]] = {
+    nodes.Number: _scalar,
+    nodes.Boolean: _scalar,
+    nodes.Null: _scalar,
+    nodes.Text: _text,
+    nodes.Array: _array,
+    nodes.Object: _object,
+    nodes.Closure: _closure,
+    nodes.Name: _name,
+    nodes.Call: _call,
+    nodes.Path: _path,
+    nodes.As: _as,
+    nodes.Binary: _binary,
+    nodes.Not: _not,
+}

@@ -1,0 +1,393 @@
+"""Statements: functions of a frame giving a signal. Spec: csml-language §6.
+
+A signal is 0 to go on, or what ends the block it comes from: `BREAK`, `CONTINUE`, `RETURN`,
+`LEAVE` (the step is over: the run's `exit` says how), `SKIP` (only the block is over).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from palaver.csml import nodes
+from palaver.csml.compiler.calls import recaptured
+from palaver.csml.compiler.expressions import compile_expression
+from palaver.csml.compiler.paths import (
+    assign_member,
+    compile_elements,
+    lookup,
+    resolver,
+    store,
+)
+from palaver.csml.compiler.paths import follow as follow_path
+from palaver.csml.failures import BudgetExceeded, RunError
+from palaver.csml.operators import ARITHMETIC
+from palaver.csml.source import Position
+from palaver.csml.state import Back, Frame, Jump, Run
+from palaver.csml.texts import bare_items, json_text, to_json, to_text
+from palaver.csml.values import (
+    ClosureData,
+    Items,
+    Members,
+    Value,
+    content_type_of,
+    share,
+)
+from palaver.effects import Log
+
+if TYPE_CHECKING:
+    from palaver.csml.program import FlowUnit
+    from palaver.types import JsonObject
+
+Execute: TypeAlias = Callable[[Frame], int]
+
+BREAK: Final = 1
+CONTINUE: Final = 2
+RETURN: Final = 3
+LEAVE: Final = 4
+SKIP: Final = 5
+
+SECRET_SHOWN: Final = "Secure variable can not be displayed"
+SECRET_ASSIGNED: Final = "Assignation of secure variable is not allowed"
+SECRET_LOGGED: Final = "secure variables can not be logged"
+IMMUTABLE: Final = "const variables are immutable"
+TOO_LARGE: Final = "payload exceeds max payload size (16kb)"
+NOT_A_TEXT: Final = "variables in goto need to resolve as strings"
+
+
+def compile_statement(node: nodes.Statement, unit: FlowUnit) -> Execute:
+    """A simple statement (blocks are in `blocks`)."""
+    return _COMPILERS[type(node)](node, unit)
+
+
+# --- saying ------------------------------------------------------------------------------------
+
+
+def _say(node: nodes.Say, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+
+    def say(frame: Frame) -> int:
+        value = evaluate(frame)
+        run = frame.run
+        if value.is_secure:
+            run.soft(SECRET_SHOWN, value.position)
+            return 0
+        run.say(payload_of(run, value))
+        return 0
+
+    return say
+
+
+def payload_of(run: Run, value: Value) -> JsonObject:
+    """The message of a value (§6.1). Raises: RunError when it is too large."""
+    data = value.data
+    if data is None:
+        return {"content_type": "text", "content": {"text": None}}
+    limit = run.limits.payload_bytes
+    if isinstance(data, Items | Members):
+        try:
+            text = json_text(value, limit)
+        except BudgetExceeded:
+            raise too_large(limit, value.position) from None
+    else:
+        text = to_text(value)
+    if len(text) >= limit or (not text.isascii() and len(text.encode("utf-8", "replace")) >= limit):
+        raise too_large(limit, value.position)
+    if isinstance(data, Items):
+        return {"content_type": content_type_of(value), "content": bare_items(data)}
+    if isinstance(data, Members):
+        return {"content_type": content_type_of(value), "content": to_json(value)}
+    if isinstance(data, ClosureData):
+        return {"content_type": "closure", "content": to_json(value)}
+    return {"content_type": "text", "content": {"text": text}}
+
+
+def too_large(limit: int, at: Position) -> RunError:
+    """The reference's text for its limit; another limit is named (product.md §7)."""
+    if limit == 16_000:
+        return RunError(TOO_LARGE, at)
+    return BudgetExceeded(f"payload exceeds max_payload_bytes ({limit})", "max_payload_bytes", at)
+
+
+def _debug(node: nodes.Debug, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+
+    def debug(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.is_secure:
+            frame.run.soft(SECRET_SHOWN, value.position)
+        else:
+            frame.run.say({"content_type": "debug", "content": {"args": [to_text(value)]}})
+        return 0
+
+    return debug
+
+
+def _log(node: nodes.Log, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+    line, level = node.at.line, node.level
+
+    def log(frame: Frame) -> int:
+        value = evaluate(frame)
+        run = frame.run
+        text = SECRET_LOGGED if value.is_secure else to_text(value)
+        run.note(Log(run.flow.name, line, text, level))
+        return 0
+
+    return log
+
+
+# --- variables ---------------------------------------------------------------------------------
+
+
+def _do(node: nodes.Do, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+
+    def do(frame: Frame) -> int:
+        evaluate(frame)
+        return 0
+
+    return do
+
+
+def _assign(node: nodes.Assign, unit: FlowUnit) -> Execute:
+    if node.name in unit.constant_nodes:
+        return _assign_constant(node, unit)
+    if node.path:
+        return _assign_path(node, unit)
+    if node.operator != "=":
+        return _assign_compound(node, unit)
+    evaluate = compile_expression(node.value, unit)
+    name = node.name
+
+    def assign(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.meta is not None and value.meta.secure:
+            return _refuse_secret(frame, value)
+        if value.data.__class__ is ClosureData:
+            value = recaptured(value, frame)
+        variables = frame.locals
+        if name in variables or name not in frame.memories:
+            variables[name] = value
+        else:
+            frame.memories.set(name, value)
+        return 0
+
+    return assign
+
+
+def _refuse_secret(frame: Frame, value: Value) -> int:
+    frame.run.soft(SECRET_ASSIGNED, value.position)
+    return 0
+
+
+def _assign_constant(node: nodes.Assign, unit: FlowUnit) -> Execute:
+    """Refused; the path is read all the same, for its errors (§6.2, step 5)."""
+    evaluate = compile_expression(node.value, unit)
+    find = lookup(node.name, node.name_at, unit)
+    elements = compile_elements(node.path, unit, quiet=False)
+    resolve = resolver(elements)
+
+    def refuse(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.is_secure:
+            return _refuse_secret(frame, value)
+        resolved = resolve(frame)
+        frame.run.soft(IMMUTABLE, value.position)
+        constant = find(frame)
+        if constant is not None:
+            root = content_type_of(constant)
+            follow_path(frame.run, constant, root, elements, resolved, quiet=False, frozen=True)
+        return 0
+
+    return refuse
+
+
+def combine(frame: Frame, operator: str, old: Value, value: Value) -> Value:
+    """`old operator value`; an arithmetic error is soft, and its text the result (§6.2, step 4)."""
+    try:
+        return ARITHMETIC[operator[0]](old, value)
+    except BudgetExceeded:
+        raise
+    except RunError as error:
+        frame.run.soft(error.text, error.at)
+        return Value(error.text, error.at)
+
+
+def _assign_compound(node: nodes.Assign, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+    name, at, operator = node.name, node.name_at, node.operator
+    find = lookup(name, at, unit)
+
+    def assign(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.is_secure:
+            return _refuse_secret(frame, value)
+        old = find(frame) or Value(None, at)
+        store(frame, name, combine(frame, operator, old, value))
+        return 0
+
+    return assign
+
+
+def _assign_path(node: nodes.Assign, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+    elements = compile_elements(node.path, unit, quiet=False)
+    resolve = resolver(elements)
+    name, at, operator = node.name, node.name_at, node.operator
+    find = lookup(name, at, unit)
+
+    def assign(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.is_secure:
+            return _refuse_secret(frame, value)
+        value = recaptured(value, frame)
+        resolved = resolve(frame)
+        if operator != "=":
+            old = find(frame) or Value(None, at)
+            root = content_type_of(old)
+            value = combine(
+                frame,
+                operator,
+                follow_path(frame.run, old, root, elements, resolved, quiet=True),
+                value,
+            )
+        assign_member(frame, name, elements, resolved, value)
+        if name not in frame.locals and name in frame.memories:
+            frame.memories.touch(name)
+        return 0
+
+    return assign
+
+
+def _remember(node: nodes.Remember, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+    name = node.name
+
+    def remember(frame: Frame) -> int:
+        value = evaluate(frame)
+        if value.is_secure:
+            return _refuse_secret(frame, value)
+        frame.memories.set(name, share(recaptured(value, frame)))
+        return 0
+
+    return remember
+
+
+def _forget(node: nodes.Forget, unit: FlowUnit) -> Execute:
+    names = node.names
+
+    def forget(frame: Frame) -> int:
+        if names is None:
+            frame.locals.clear()
+        else:
+            for name in names:
+                frame.locals.pop(name, None)
+        if frame.in_function:
+            frame.run.memories.forget_later(names)
+        else:
+            frame.memories.forget(names)
+        return 0
+
+    return forget
+
+
+def _use(node: nodes.Use, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+
+    def use(frame: Frame) -> int:
+        evaluate(frame)
+        return 0
+
+    return use
+
+
+# --- leaving -----------------------------------------------------------------------------------
+
+
+def _signal(signal: int) -> Callable[[Any, FlowUnit], Execute]:
+    return lambda node, unit: lambda frame: signal
+
+
+def _return(node: nodes.Return, unit: FlowUnit) -> Execute:
+    evaluate = compile_expression(node.value, unit)
+
+    def return_(frame: Frame) -> int:
+        frame.result = evaluate(frame)
+        return RETURN
+
+    return return_
+
+
+def _hold(node: nodes.Hold, unit: FlowUnit) -> Execute:
+    """In a block of a function, where it only leaves the block (§18, item 8). A step's holds
+    have numbers: see `blocks`."""
+    return lambda frame: SKIP
+
+
+Name: TypeAlias = Callable[[Frame], str]
+
+
+def _target(target: nodes.Target | None, unit: FlowUnit) -> Name | None:
+    """A function giving a goto's step, flow or bot; None when none is named."""
+    if target is None:
+        return None
+    if isinstance(target, str):
+        name = target
+        return lambda frame: name
+    evaluate = compile_expression(target, unit)
+
+    def find(frame: Frame) -> str:
+        value = evaluate(frame)
+        if not isinstance(value.data, str):
+            raise RunError(NOT_A_TEXT, value.position)
+        return value.data
+
+    return find
+
+
+def _goto(node: nodes.Goto, unit: FlowUnit) -> Execute:
+    step, flow, bot = (_target(t, unit) for t in (node.step, node.flow, node.bot))
+    form = node.form
+
+    def goto(frame: Frame) -> int:
+        run = frame.run
+        run.exit = Jump(
+            form,
+            step(frame) if step else None,
+            flow(frame) if flow else None,
+            bot(frame) if bot else None,
+        )
+        return LEAVE
+
+    return goto
+
+
+def _previous(node: nodes.Previous, unit: FlowUnit) -> Execute:
+    kind = node.kind
+
+    def previous(frame: Frame) -> int:
+        if frame.in_function:
+            return 0  # neither the function nor the step is left (§6.17)
+        frame.run.exit = Back(kind)
+        return LEAVE
+
+    return previous
+
+
+_COMPILERS: Final[dict[type, Callable[[Any, FlowUnit], Execute]]] = {
+    nodes.Say: _say,
+    nodes.Debug: _debug,
+    nodes.Log: _log,
+    nodes.Do: _do,
+    nodes.Assign: _assign,
+    nodes.Remember: _remember,
+    nodes.Forget: _forget,
+    nodes.Use: _use,
+    nodes.Break: _signal(BREAK),
+    nodes.Continue: _signal(CONTINUE),
+    nodes.Return: _return,
+    nodes.Hold: _hold,
+    nodes.Goto: _goto,
+    nodes.Previous: _previous,
+}

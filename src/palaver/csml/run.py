@@ -1,0 +1,349 @@
+"""Runs a program for one event: from a step or a hold, until hold, end, error or bot switch.
+
+In: a `Program` and `Inputs`. Out: effects in order, memory changes last. Pure but for the host it
+is given; nothing is raised: every failure is an effect at the author's line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from palaver.csml import nodes
+from palaver.csml.compiler.statements import LEAVE, RETURN
+from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, SoftError
+from palaver.csml.memory import Memories
+from palaver.csml.program import FlowUnit, Program, restore_closure
+from palaver.csml.source import NOWHERE
+from palaver.csml.state import Back, Frame, Held, Jump, Limits, Run
+from palaver.csml.texts import check_size, from_json, from_memory, to_memory
+from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Value, share
+from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
+from palaver.types import Json, JsonObject
+
+END: Final = "end"
+START: Final = "start"
+
+
+class Inputs(NamedTuple):
+    """What a run may know.
+
+    `hold` is the record of a `Hold` effect to resume, else None. `memories` map names to stored
+    JSON text. `metadata` is the request's; `previous_bot` what a bot switch left.
+    """
+
+    flow: str
+    step: str
+    content_type: str
+    content: Json
+    value: str
+    memories: Mapping[str, str]
+    hold: JsonObject | None = None
+    secure: bool = False
+    metadata: Json = None
+    env: Json = None
+    bot_id: str = ""
+    step_limit: int | None = None
+    previous_bot: JsonObject | None = None
+    has_apps: bool = False
+
+
+def run(
+    program: Program,
+    inputs: Inputs,
+    host: Host,
+    limits: Limits,
+    on_slice: Callable[[], None],
+) -> list[Effect]:
+    """Runs the program for one event.
+
+    Args:
+        on_slice: called every few milliseconds of work; may raise BudgetExceeded.
+
+    Returns:
+        Effects in order. The last but for memory changes is End, Hold, Fail or SwitchBot, or
+        none of them when a step returned.
+    """
+    state = _state(program, inputs, host, limits, on_slice)
+    effects = state.effects
+    try:
+        _drive(state, inputs)
+    except BudgetExceeded as error:
+        effects.append(Fail(state.placed(error.text, error.at), error.limit))
+    except ArithmeticFailed as error:
+        effects.append(Fail(state.placed(error.text, error.at, state.home)))
+    except RunError as error:
+        effects.append(Fail(state.placed(error.text, error.at)))
+    except RecursionError:
+        text = f"the program is nested deeper than max_depth ({limits.depth}) allows"
+        effects.append(Fail(state.placed(text), "max_depth"))
+    try:
+        effects.extend(list(state.memories.changes(limits.value_bytes)))
+    except (BudgetExceeded, RecursionError):
+        text = f"a memory is larger than max_value_bytes ({limits.value_bytes})"
+        effects.append(Fail(state.placed(text), "max_value_bytes"))
+    return effects
+
+
+# --- setting up --------------------------------------------------------------------------------
+
+
+def _state(
+    program: Program,
+    inputs: Inputs,
+    host: Host,
+    limits: Limits,
+    on_slice: Callable[[], None],
+) -> Run:
+    state = Run(program, host, limits, on_slice)
+    state.bot_id = inputs.bot_id
+    state.has_apps = inputs.has_apps
+    state.memories = Memories(inputs.memories, restore_closure)
+    meta = SECURE if inputs.secure else None
+    state.event = Value(inputs.value, NOWHERE, meta)
+    state.event_content = _event_content(inputs)
+    state.env = share(_foreign(inputs.env))
+    return state
+
+
+def _event_content(inputs: Inputs) -> Value:
+    value = _foreign(inputs.content)
+    if inputs.secure:
+        value = _all_secret(value)
+    return Value(value.data, NOWHERE, Meta(inputs.content_type, None, inputs.secure))
+
+
+def _all_secret(value: Value) -> Value:
+    """Every text and container inside is secret too (§6.10, Palaver)."""
+    data = value.data
+    if isinstance(data, Items):
+        return Value(Items(map(_all_secret, data)), value.position, SECURE)
+    if isinstance(data, Members):
+        members = Members((key, _all_secret(member)) for key, member in data.items())
+        return Value(members, value.position, SECURE)
+    return Value(data, value.position, SECURE if isinstance(data, str) else None)
+
+
+def _foreign(json: Json) -> Value:
+    """JSON from outside; Null where a number does not fit."""
+    try:
+        return from_json(json)
+    except SoftError:
+        return Value(None)
+
+
+def _metadata(inputs: Inputs) -> Members:
+    """The request's metadata: an object without integers beyond 64 bits, else empty (§11.5)."""
+    if isinstance(inputs.metadata, dict) and _fits(inputs.metadata):
+        data = _foreign(inputs.metadata).data
+        if isinstance(data, Members):
+            return data
+    return Members()
+
+
+def _fits(json: Json) -> bool:
+    if isinstance(json, dict):
+        return all(map(_fits, json.values()))
+    if isinstance(json, list):
+        return all(map(_fits, json))
+    return not isinstance(json, int) or INT_MIN <= json <= INT_MAX
+
+
+# --- steps -------------------------------------------------------------------------------------
+
+
+def _drive(state: Run, inputs: Inputs) -> None:
+    """Runs steps until one does not lead to another."""
+    program = state.program
+    limit = state.limits.steps if inputs.step_limit is None else inputs.step_limit
+    metadata = _metadata(inputs)
+    unit = _flow(state, inputs.flow)
+    name, inserting = inputs.step, unit
+    hold = inputs.hold
+    executed = 0
+    while True:
+        unit, home, step = _step(state, unit, name, inserting)
+        state.flow, state.step, state.home = unit, name, home.name
+        if executed >= limit:
+            raise RunError(_step_limit(name))
+        executed += 1
+        frame = Frame(state, unit, state.memories, in_function=False)
+        number = _restore(state, frame, step, hold) if hold is not None else None
+        hold = None
+        state.metadata = share(Value(_with_context(state, metadata, inputs), NOWHERE))
+        state.exit = None
+        code = unit.code(step)
+        signal = code.run(frame) if number is None else code.resume(frame, number)
+        if signal == RETURN:
+            return
+        exit_ = state.exit if signal == LEAVE else None
+        if isinstance(exit_, Held):
+            state.effects.append(Hold(_record(state, frame, step, exit_)))
+            return
+        jump = _back(state, exit_) if isinstance(exit_, Back) else exit_
+        if jump is None:
+            state.effects.append(End())
+            return
+        inserting = unit
+        target = _move(state, program, jump)
+        if target is None:
+            return
+        unit, name = target
+
+
+def _step_limit(step: str) -> str:
+    return (
+        "[Infinite loop] Step limit reached: 100 steps where executed in a single run, "
+        f"stop at step {step}"
+    )
+
+
+def _flow(state: Run, name: str) -> FlowUnit:
+    unit = state.program.find_flow(name)
+    if unit is None:
+        state.flow = FlowUnit(state.program, name, nodes.Flow(name, ()))
+        raise RunError(f"flow: [{name}] does not exist in bot: [{state.bot_id}]")
+    return unit
+
+
+def _step(
+    state: Run, unit: FlowUnit, name: str, inserting: FlowUnit
+) -> tuple[FlowUnit, FlowUnit, nodes.Step]:
+    """The flow that runs, the flow the step comes from, and the step (§6.9, §6.15).
+
+    A flow without `start` runs the default flow's (engine §7.2, Palaver).
+    """
+    state.flow = unit
+    insert = inserting.inserts.get(name)
+    if insert is not None and (unit is not inserting or name not in unit.step_nodes):
+        home = state.program.flows.get(insert.source)
+        if home is not None and insert.original in home.step_nodes:
+            return unit, home, home.step_nodes[insert.original]
+    step = unit.step_nodes.get(name)
+    if step is not None:
+        return unit, unit, step
+    if name == START:
+        default = _flow(state, state.program.default_flow)
+        state.flow = default
+        if START in default.step_nodes:
+            return default, default, default.step_nodes[START]
+    raise RunError(f"[{name}] step does not exist")
+
+
+def _with_context(state: Run, metadata: Members, inputs: Inputs) -> Members:
+    """The metadata with `_context` of the step that runs (§11.5)."""
+    context: dict[str, Json] = {
+        "current_step": state.step,
+        "current_flow": state.flow.name,
+        "default_flow": state.program.default_flow,
+    }
+    if state.previous is not None:
+        context["previous_step"], context["previous_flow"] = state.previous[1:]
+    if inputs.previous_bot is not None:
+        context["previous_bot"] = inputs.previous_bot
+    whole = Members(metadata)
+    whole["_context"] = from_json(context)
+    return whole
+
+
+# --- from step to step -------------------------------------------------------------------------
+
+
+def _back(state: Run, back: Back) -> Jump | None:
+    """Where `previous` leads; None without history. Spec: csml-language §6.11."""
+    if state.previous is None:
+        return None
+    flow, step, step_flow = state.previous
+    here = (state.step, state.flow.name)
+    if back.kind == "step":
+        if state.flow.name != step_flow:
+            flow = step_flow
+        state.previous = (flow, *here)
+        return Jump("previous", step, step_flow, None)
+    state.previous = (state.flow.name, *here)
+    return Jump("previous", START, flow, None)
+
+
+def _remember_position(state: Run) -> None:
+    """Keeps where a `goto` came from. Spec: csml-language §6.11."""
+    here = (state.step, state.flow.name)
+    if state.previous is None:
+        state.previous = (state.flow.name, *here)
+    else:
+        flow, _, step_flow = state.previous
+        state.previous = (step_flow if step_flow != state.flow.name else flow, *here)
+
+
+def _move(state: Run, program: Program, jump: Jump) -> tuple[FlowUnit, str] | None:
+    """Leaves the step: the flow and step to run next, or None when the turn is over."""
+    if jump.bot is not None:
+        state.effects.append(SwitchBot(jump.bot, jump.flow, jump.step))
+        return None
+    step = jump.step if jump.step is not None else START
+    if step == END:
+        state.effects.append(End())
+        return None
+    if jump.form != "previous":
+        _remember_position(state)
+    unit = program.find_flow(jump.flow) if jump.flow is not None else state.flow
+    if unit is not None:
+        state.effects.append(Goto(None if jump.form == "step" else unit.id, step))
+        return unit, step
+    return _flow(state, jump.flow or ""), step
+
+
+# --- holding -----------------------------------------------------------------------------------
+
+
+def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObject:
+    """What is stored at a hold. Spec: csml-engine-runtime §6.1. Secrets are left out."""
+    variables: JsonObject = {}
+    for name, value in frame.locals.items():
+        if not value.is_secure:
+            check_size(value, state.limits.value_bytes)
+            variables[name] = to_memory(value)
+    return {
+        "index": {"command_index": held.number, "loop_index": [*reversed(state.loops)]},
+        "step_vars": variables,
+        "hash": step.digest,
+        "previous": _previous_json(state.previous),
+        "secure": held.secure,
+    }
+
+
+def _previous_json(previous: tuple[str, str, str] | None) -> Json:
+    if previous is None:
+        return None
+    flow, step, step_flow = previous
+    return {"flow": flow, "step_at_flow": [{"Normal": step}, step_flow]}
+
+
+def _restore(state: Run, frame: Frame, step: nodes.Step, hold: JsonObject) -> int | None:
+    """Puts back what the hold kept: the number to resume behind, None to start the step again.
+
+    The step's text must be the one that held (§7.5). Records come from the database and are not
+    trusted to have any shape.
+    """
+    index = hold.get("index")
+    number = index.get("command_index") if isinstance(index, dict) else None
+    loops = index.get("loop_index") if isinstance(index, dict) else None
+    if hold.get("hash") != step.digest or not isinstance(number, int):
+        return None
+    variables = hold.get("step_vars")
+    if isinstance(variables, dict):
+        for name, json in variables.items():
+            frame.locals[name] = from_memory(json, restore_closure)
+    state.previous = _previous_from_json(hold.get("previous"))
+    kept = loops if isinstance(loops, list) else []
+    state.resumed_loops = tuple(count for count in kept if isinstance(count, int))
+    return number
+
+
+def _previous_from_json(json: Json) -> tuple[str, str, str] | None:
+    match json:
+        case {"flow": str(flow), "step_at_flow": [{**step}, str(step_flow)]}:
+            name = next(iter(step.values()), None)
+            if isinstance(name, dict):
+                name = name.get("step")
+            return (flow, name, step_flow) if isinstance(name, str) else None
+    return None

@@ -1,0 +1,183 @@
+"""A running program: what one turn carries through the evaluation.
+
+`Run` is the turn: the host, the budget, the effects so far. `Frame` is one scope: a step's, a
+function's or a closure's variables. Nothing here outlives the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from palaver.csml.failures import BudgetExceeded
+from palaver.csml.source import NOWHERE, Position
+from palaver.csml.values import ClosureData, Members, Value, null_because
+from palaver.effects import Effect, Host, Say
+
+if TYPE_CHECKING:
+    from palaver.csml.memory import Memories
+    from palaver.csml.program import FlowUnit, Program
+    from palaver.types import JsonObject
+
+SLICE: Final = 20_000
+"""Instructions between two looks at the clock; some milliseconds of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budgets of a turn (product.md §7). All are settings of the same name."""
+
+    steps: int = 100
+    instructions: int = 5_000_000
+    depth: int = 300
+    payload_bytes: int = 16_000
+    value_bytes: int = 16 * 1024 * 1024
+    messages: int = 10_000
+
+
+class Held(NamedTuple):
+    """The step is left by the hold of this number."""
+
+    number: int
+    secure: bool
+
+
+class Jump(NamedTuple):
+    """The step is left by a `goto`; what it does not name is None. Spec: csml-language §6.9."""
+
+    form: str
+    step: str | None
+    flow: str | None
+    bot: str | None
+
+
+class Back(NamedTuple):
+    """The step is left by `previous step` or `previous flow`."""
+
+    kind: str
+
+
+Exit: TypeAlias = "Held | Jump | Back | None"
+
+
+class Run:
+    """One turn of a program.
+
+    Args:
+        on_slice: called every `SLICE` instructions: lets others go on, checks the clock; may
+            raise BudgetExceeded.
+    """
+
+    __slots__ = (
+        "bot_id", "context", "depth", "effects", "env", "event", "event_content", "exit", "flow", "has_apps", "home", "host",
+        "left", "limits", "loops", "memories", "metadata", "on_slice", "previous", "program",
+        "resumed_loops", "scope", "spent", "step",
+    )  # fmt: skip
+
+    def __init__(
+        self, program: Program, host: Host, limits: Limits, on_slice: Callable[[], None]
+    ) -> None:
+        self.program = program
+        self.host = host
+        self.limits = limits
+        self.on_slice = on_slice
+        self.effects: list[Effect] = []
+        self.left = min(SLICE, limits.instructions)
+        self.spent = 0
+        self.depth = 0
+        self.exit: Exit = None
+        self.loops: list[int] = []
+        self.resumed_loops: tuple[int, ...] = ()
+        self.flow: FlowUnit
+        self.home = ""
+        self.step = ""
+        self.event: Value
+        self.event_content: Value
+        self.context: Members
+        self.metadata: Value
+        self.env: Value
+        self.memories: Memories
+        self.previous: tuple[str, str, str] | None = None
+        self.bot_id = ""
+        self.has_apps = False
+        self.scope: Frame
+        """The scope of the built-in being called, for those that look at variables."""
+
+    def spend(self, amount: int) -> None:
+        """Pays for work. Raises: BudgetExceeded past `limits.instructions`."""
+        self.left -= amount
+        if self.left < 0:
+            self.refill()
+
+    def refill(self, at: Position = NOWHERE) -> None:
+        """The slice is used up: look at the clock, start another.
+
+        Raises: BudgetExceeded, at the place given, past a limit.
+        """
+        self.spent += SLICE - self.left
+        if self.spent >= self.limits.instructions:
+            limit = self.limits.instructions
+            raise BudgetExceeded(
+                f"the turn needs more than max_instructions ({limit})", "max_instructions", at
+            )
+        self.left = SLICE
+        try:
+            self.on_slice()
+        except BudgetExceeded as error:
+            raise BudgetExceeded(error.text, error.limit, at) from None
+
+    def say(self, payload: JsonObject) -> None:
+        """A message, within `limits.messages`."""
+        if len(self.effects) >= self.limits.messages:
+            raise BudgetExceeded(
+                f"the turn says more than max_messages ({self.limits.messages})", "max_messages"
+            )
+        self.effects.append(Say(payload))
+
+    def note(self, effect: Effect) -> None:
+        """Any other effect; within the same limit."""
+        if len(self.effects) < self.limits.messages:
+            self.effects.append(effect)
+
+    def soft(self, text: str, at: Position, info: Mapping[str, Value] | None = None) -> Value:
+        """Says a soft error and gives the Null that stands for the failed value (§12.1)."""
+        self.say({"content_type": "error", "content": {"error": self.placed(text, at)}})
+        return null_because(text, at, info)
+
+    def placed(self, text: str, at: Position = NOWHERE, flow: str = "") -> str:
+        """The text with its place behind it. Spec: csml-language §12.1."""
+        return f"{text} at line {at.line}, column {at.column} at flow [{flow or self.flow.name}]"
+
+    def call(
+        self, closure: ClosureData, values: list[Value], at: Position, scope: Frame | None = None
+    ) -> Value:
+        """Calls a closure with positional values; `scope` is reused between calls (§5.4)."""
+        return self.program.call_closure(self, closure, values, at, scope)
+
+    def exists(self, name: str) -> bool:
+        """Whether the calling scope has a constant, local or memory of that name (`Exists`)."""
+        scope = self.scope
+        return name in scope.unit.constants or name in scope.locals or name in scope.memories
+
+    def interpolate(self, text: str) -> Value:
+        """Evaluates a text as a CSML string in the calling scope (§9.1). Raises: SoftError."""
+        return self.program.interpolate(self.scope, text)
+
+    def closure_scope(self, closure: ClosureData | None) -> Frame:
+        """A scope for several calls of one closure, with its captured variables (None: without)."""
+        return self.program.closure_scope(self, closure)
+
+
+class Frame:
+    """One scope's variables. `memories` is empty inside functions and closures (§7.2)."""
+
+    __slots__ = ("in_function", "locals", "memories", "result", "run", "unit")
+
+    def __init__(self, run: Run, unit: FlowUnit, memories: Memories, *, in_function: bool) -> None:
+        self.run = run
+        self.unit = unit
+        self.memories = memories
+        self.locals: dict[str, Value] = {}
+        self.result: Value | None = None
+        self.in_function = in_function

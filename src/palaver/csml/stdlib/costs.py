@@ -1,0 +1,52 @@
+"""What data costs: paying for copies and texts, refusing results too large to keep.
+
+A copy of a container costs one instruction a member, a text a fraction of its length. Nothing
+made from author data may be larger than `limits.value_bytes`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from palaver.csml.texts import json_text, to_text, too_large
+from palaver.csml.values import Items, Members, Value
+
+if TYPE_CHECKING:
+    from palaver.csml.state import Run
+
+LEAST_MEMBER_BYTES: Final = 2
+"""What a member takes at least when its container is stored: a digit and a comma."""
+
+JSON_BYTES: Final = 4
+"""Characters of JSON text an instruction pays for; writing them is slow."""
+
+TEXT_BYTES: Final = 1024
+"""Characters of plain text an instruction pays for; they are only copied."""
+
+
+def pay_for_members(run: Run, count: int) -> None:
+    """Pays for a container of `count` members before it is made.
+
+    Raises: BudgetExceeded when it would be too large, or the turn has done enough.
+    """
+    limit = run.limits.value_bytes
+    if count * LEAST_MEMBER_BYTES > limit:
+        raise too_large(limit)
+    run.spend(count)
+
+
+def pay_for_text(run: Run, length: int) -> None:
+    """Pays for a text of `length` characters before it is made. Raises: BudgetExceeded."""
+    limit = run.limits.value_bytes
+    if length > limit:
+        raise too_large(limit)
+    run.spend(length // TEXT_BYTES)
+
+
+def paid_text(run: Run, value: Value) -> str:
+    """The text form of a value (§4.7), paid for and within the limit."""
+    if not isinstance(value.data, Items | Members):
+        return to_text(value)
+    text = json_text(value, run.limits.value_bytes)
+    run.spend(len(text) // JSON_BYTES)
+    return text

@@ -1,0 +1,383 @@
+"""Values as text and as JSON, and back. Spec: csml-language §4.7, §7.4.
+
+Every text of an object has its keys sorted by code point. Sizes are bounded while a text is
+built (`max_bytes`), because shared containers can be exponentially larger than they look.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from json.encoder import encode_basestring
+from typing import Final
+
+import msgspec
+
+from palaver.csml.failures import BudgetExceeded, SoftError
+from palaver.csml.source import NOWHERE, Position
+from palaver.csml.values import (
+    INT_MAX,
+    INT_MIN,
+    KINDS,
+    ClosureData,
+    Data,
+    Items,
+    Members,
+    Meta,
+    Value,
+)
+from palaver.types import Json
+
+MAX_TEXT: Final = 16 * 1024 * 1024
+"""Characters of one text or JSON text; the default of the setting `max_value_bytes`."""
+
+CONTAINERS: Final = frozenset({Items, Members})
+
+MAX_NESTING: Final = 128
+"""Levels of a JSON text; everything that walks values may recurse that deep."""
+
+PLAIN: Final = frozenset(KINDS.values()) | {"text"}
+"""Content types whose values stand in JSON without a wrapper (§4.7)."""
+
+
+def too_large(limit: int) -> BudgetExceeded:
+    return BudgetExceeded(f"value is larger than max_value_bytes ({limit})", "max_value_bytes")
+
+
+def check_size(value: Value, limit: int = MAX_TEXT) -> None:
+    """Refuses a value whose JSON would be larger than `limit` bytes or so.
+
+    Linear in the limit, not in the value: containers that share children may be exponentially
+    larger than what they occupy.
+    """
+    left = limit
+    waiting = [value]
+    while waiting:
+        data = waiting.pop().data
+        left -= 2
+        if data.__class__ is str:
+            left -= len(data)  # type: ignore[arg-type]
+        elif data.__class__ is Items:
+            waiting.extend(data)  # type: ignore[arg-type]
+        elif data.__class__ is Members:
+            left -= sum(map(len, data))  # type: ignore[arg-type]
+            waiting.extend(data.values())  # type: ignore[union-attr]
+        if left < 2 * len(waiting):
+            raise too_large(limit)
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
+def float_text(number: float) -> str:
+    """Shortest decimal that round-trips, never with an exponent, no trailing `.0`."""
+    if number != number:
+        return "NaN"
+    if math.isinf(number):
+        return "inf" if number > 0 else "-inf"
+    text = repr(number)
+    if "e" in text:
+        return _expand_large(text) if abs(number) >= 1 else _expand_small(text)
+    return text.removesuffix(".0")
+
+
+def _expand_large(text: str) -> str:
+    """`1.5e+22` → `15000000000000000000000`: the shortest digits, then zeros."""
+    mantissa, exponent = text.split("e")
+    whole, _, fraction = mantissa.partition(".")
+    return whole + fraction + "0" * (int(exponent) - len(fraction))
+
+
+def _expand_small(text: str) -> str:
+    """`1.5e-07` → `0.00000015`."""
+    sign, text = ("-", text[1:]) if text.startswith("-") else ("", text)
+    digits, exponent = text.split("e")
+    return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits.replace('.', '')}"
+
+
+def float_json(number: float) -> str:
+    """`4.0`, `1e16`, `1e-6`; NaN and infinities are `null`. Spec: csml-language §19."""
+    if not math.isfinite(number):
+        return "null"
+    text = repr(number)
+    if "e" not in text:
+        return text
+    if 1e-5 <= abs(number) < 1:
+        return _expand_small(text)
+    mantissa, exponent = text.split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def to_text(value: Value) -> str:
+    """What `{{ }}`, `to_string()`, `join`, `say` of a scalar and `debug` show."""
+    data = value.data
+    kind = data.__class__
+    if kind is str:
+        return data  # type: ignore[return-value]
+    if kind is int:
+        return int.__repr__(data)  # type: ignore[arg-type]
+    if kind is bool:
+        return "true" if data else "false"
+    if kind is float:
+        return float_text(data)  # type: ignore[arg-type]
+    if kind is Items or kind is Members:
+        return json_text(value)
+    return "Null"
+
+
+def json_text(value: Value, limit: int = MAX_TEXT, *, wrap_top: bool = False) -> str:
+    """Compact JSON with sorted keys.
+
+    Args:
+        limit: characters; more raise BudgetExceeded.
+        wrap_top: whether the value itself is wrapped as a nested component would be.
+    """
+    writer = _Writer(limit)
+    if wrap_top:
+        writer.member(value)
+    else:
+        writer.write(value.data)
+    return "".join(writer.out)
+
+
+class _Writer:
+    """Appends pieces of JSON text, counting."""
+
+    __slots__ = ("left", "limit", "out")
+
+    def __init__(self, limit: int) -> None:
+        self.out: list[str] = []
+        self.left = self.limit = limit
+
+    def put(self, piece: str) -> None:
+        self.left -= len(piece)
+        if self.left < 0:
+            raise too_large(self.limit)
+        self.out.append(piece)
+
+    def member(self, value: Value) -> None:
+        tag = wrapper_of(value)
+        if tag is None:
+            self.write(value.data)
+        else:
+            self.put('{"content":')
+            self.write(value.data)
+            self.put(f',"content_type":{encode_basestring(tag)}}}')
+
+    def write(self, data: Data) -> None:
+        if isinstance(data, Items):
+            self.put("[")
+            for number, item in enumerate(data):
+                if number:
+                    self.put(",")
+                self.member(item)
+            self.put("]")
+        elif isinstance(data, Members):
+            self.put("{")
+            for number, key in enumerate(sorted(data)):
+                self.put(("," if number else "") + encode_basestring(key) + ":")
+                self.member(data[key])
+            self.put("}")
+        else:
+            self.put(scalar_json(data))
+
+
+def scalar_json(data: Data) -> str:
+    """JSON text of a scalar (or closure)."""
+    if data is None:
+        return "null"
+    if data is True or data is False:
+        return "true" if data else "false"
+    if isinstance(data, int):
+        return int.__repr__(data)
+    if isinstance(data, float):
+        return float_json(data)
+    if isinstance(data, str):
+        return encode_basestring(data)
+    if isinstance(data, ClosureData):
+        return '{"_closure":' + encode_basestring(data.node.source) + "}"
+    raise TypeError(data)
+
+
+def wrapper_of(value: Value) -> str | None:
+    """The content type to wrap a nested value with, or None for a plain one."""
+    meta = value.meta
+    if meta is None or meta.content_type is None or meta.content_type in PLAIN:
+        return None
+    return meta.content_type
+
+
+# --- JSON for the wire -------------------------------------------------------------------------
+
+
+def to_json(value: Value) -> Json:
+    """The JSON form; members that are components are wrapped (§4.7), the value itself is not."""
+    if value.data.__class__ in CONTAINERS:
+        check_size(value)
+    return _json_of(value.data, _nested_json)
+
+
+def _nested_json(value: Value) -> Json:
+    tag = wrapper_of(value)
+    inner = _json_of(value.data, _nested_json)
+    return inner if tag is None else {"content_type": tag, "content": inner}
+
+
+def bare_items(items: Items) -> Json:
+    """An array said by itself: elements of the top level are not wrapped (§6.1)."""
+    return [to_json(item) for item in items]
+
+
+def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
+    kind = data.__class__
+    if kind is Items:
+        return [nested(item) for item in data]  # type: ignore[union-attr]
+    if kind is Members:
+        return {key: nested(member) for key, member in data.items()}  # type: ignore[union-attr]
+    if kind is float:
+        return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
+    if kind is ClosureData:
+        return {"_closure": data.node.source}  # type: ignore[union-attr]
+    return data  # type: ignore[return-value]
+
+
+def from_json(json: Json, at: Position = NOWHERE) -> Value:
+    """A value from decoded JSON (§4.7). Raises: SoftError for ints from 2^63 to 2^64-1."""
+    return Value(data_from_json(json, at), at)
+
+
+def data_from_json(json: Json, at: Position) -> Data:
+    kind = json.__class__
+    if kind is str or kind is bool or json is None:
+        return json  # type: ignore[return-value]
+    if kind is int:
+        return int_from_json(json)  # type: ignore[arg-type]
+    if kind is float:
+        return json  # type: ignore[return-value]
+    if kind is list:
+        return Items([Value(data_from_json(item, at), at) for item in json])  # type: ignore[union-attr]
+    return Members({key: Value(data_from_json(item, at), at) for key, item in json.items()})  # type: ignore[union-attr]
+
+
+def int_from_json(number: int) -> int | float:
+    """64-bit ints stay; 2^63 … 2^64-1 is refused; anything beyond is a float."""
+    if INT_MIN <= number <= INT_MAX:
+        return number
+    if INT_MAX < number < 2**64:
+        raise SoftError("Number is larger than a 64-bit integer")
+    try:
+        return float(number)
+    except OverflowError:
+        raise SoftError("Number is larger than a 64-bit integer") from None
+
+
+_NEGATIVE_ZERO = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|-0(?![0-9.eE])', re.DOTALL)
+"""Strings (to step over them), and the one integer that is a float in JSON (§4.7)."""
+
+
+def parse_json(text: str) -> Json:
+    """Strict JSON. Raises: ValueError for what is not JSON, also when it is nested too deep."""
+    if "-0" in text:
+        text = _NEGATIVE_ZERO.sub(lambda found: "-0.0" if found[0] == "-0" else found[0], text)
+    try:
+        json: Json = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        _check_nesting(json)
+    return json
+
+
+def _check_nesting(json: Json) -> None:
+    """Goes down level by level. Raises: ValueError beyond `MAX_NESTING` levels."""
+    level: list[Json] = [json]
+    for _ in range(MAX_NESTING + 1):
+        children = (
+            node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+            for node in level
+        )
+        level = [child for group in children for child in group]
+        if not level:
+            return
+    raise ValueError(f"more than {MAX_NESTING} levels")
+
+
+# --- the persistent form -----------------------------------------------------------------------
+
+
+def to_memory(value: Value) -> Json:
+    """The form kept in memories and holds, with info where there is any (§7.4)."""
+    form = _stored(value, inside_object=False)
+    info = value.info
+    if info is None:
+        return form
+    return {"_additional_info": _json_of(info, _nested_json), "value": form}
+
+
+def _stored(value: Value, *, inside_object: bool) -> Json:
+    data = value.data
+    if value.is_secure:
+        return None  # what came from a hold_secure is never stored (product.md §5)
+    if isinstance(data, Items):
+        return [_stored(item, inside_object=inside_object) for item in data]
+    if isinstance(data, Members):
+        members: Json = {key: _stored(item, inside_object=True) for key, item in data.items()}
+        tag = value.meta.content_type if value.meta and value.meta.content_type else "object"
+        if inside_object and tag == "object":
+            return members
+        return {"_content_type": tag, "_content": members}
+    if isinstance(data, ClosureData):
+        return {
+            "_closure": {
+                "source": data.node.source,
+                "captured": {name: to_memory(item) for name, item in data.captured.items()},
+            }
+        }
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
+
+
+def from_memory(json: Json, closure: Callable[[str], ClosureData], at: Position = NOWHERE) -> Value:
+    """Reads what `to_memory` wrote, or plain JSON written through the memory API.
+
+    Args:
+        closure: makes a closure from its source; ValueError from it gives Null.
+    """
+    if isinstance(json, dict):
+        if "_additional_info" in json and "value" in json:
+            inner = from_memory(json["value"], closure, at)
+            info = from_memory(json["_additional_info"], closure, at).data
+            if isinstance(info, Members):
+                meta = inner.meta or Meta()
+                return Value(inner.data, at, meta._replace(info=info))
+            return inner
+        if "_content_type" in json and "_content" in json:
+            inner = from_memory(json["_content"], closure, at)
+            tag = json["_content_type"]
+            plain = not isinstance(tag, str) or tag == "object"
+            return Value(inner.data, at, None if plain else Meta(content_type=str(tag)))
+        if isinstance(stored := json.get("_closure"), dict) and isinstance(
+            stored.get("source"), str
+        ):
+            return Value(_stored_closure(stored, closure, at), at)
+        return Value(
+            Members({key: from_memory(item, closure, at) for key, item in json.items()}), at
+        )
+    if isinstance(json, list):
+        return Value(Items([from_memory(item, closure, at) for item in json]), at)
+    return Value(data_from_json(json, at), at)
+
+
+def _stored_closure(
+    stored: dict[str, Json], closure: Callable[[str], ClosureData], at: Position
+) -> Data:
+    try:
+        data = closure(str(stored["source"]))
+    except ValueError:
+        return None
+    captured = stored.get("captured")
+    if isinstance(captured, dict):
+        data.captured = {name: from_memory(item, closure, at) for name, item in captured.items()}
+    return data

@@ -1,0 +1,65 @@
+"""What a dialect hands to the engine, and gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from palaver.engine.bots import RunnableBot
+from palaver.model import Client, Event, Person, Session, Turn
+from palaver.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One event for one client, as a dialect hands it over.
+
+    Attributes:
+        metadata: becomes `_metadata`; whatever JSON the request had.
+        closes_first: close the open conversation and drop its hold before anything else.
+        memories: written before the turn in the same transaction, plain JSON; None forgets.
+        relaunches: a flow_trigger whose flow ends without a hold is followed by the step the
+            client was on (studio).
+        callback_url: gets every message, in order, after the turn is stored.
+        webhook_url: likewise (the bot's own); `end_notice`: it also learns of the end.
+        step_limit, ttl_days, low_data: the engine API's options; None for the settings'.
+        persons, sessions: the dialect's own records, written with the turn.
+        shown_bot_id: the bot id that answers and callbacks show.
+    """
+
+    bot: RunnableBot
+    client: Client
+    event: Event
+    request_id: str
+    received_at: datetime
+    metadata: Json = field(default_factory=dict)
+    closes_first: bool = False
+    memories: Mapping[str, Json] = field(default_factory=dict)
+    relaunches: bool = False
+    callback_url: str | None = None
+    webhook_url: str | None = None
+    end_notice: bool = True
+    step_limit: int | None = None
+    ttl_days: int | None = None
+    low_data: bool | None = None
+    persons: tuple[Person, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    shown_bot_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes out: the encoded body. `turn` is None when a stored answer was replayed."""
+
+    body: bytes
+    turn: Turn | None
+
+
+Prepare: TypeAlias = Callable[[], Awaitable[Ask]]
+"""Makes the Ask while the client's turn is held: reads the dialect's records race-free. It may be
+called twice for one request, so it changes nothing."""
+
+Encode: TypeAlias = Callable[[Turn], bytes]
+"""The dialect's answer to a turn; pure."""

@@ -1,0 +1,229 @@
+"""The one door: an event in, an answer stored and out, exactly once.
+
+A client's turns are taken one after another; different clients never wait for each other. The
+answer is encoded before anything is stored, so that turn and answer are one transaction, and
+nothing leaves the process before it is on disk.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from palaver.csml.failures import BudgetExceeded
+from palaver.effects import AppCall, Effect, HostAnswer, HostCall, HttpRequest
+from palaver.engine import fiber
+from palaver.engine.ask import Answer, Ask, Encode, Prepare
+from palaver.engine.bots import RunnableBot
+from palaver.engine.host import TurnHost
+from palaver.engine.locks import Turnstile
+from palaver.engine.outbound import Outbound
+from palaver.engine.scenario import TurnInput
+from palaver.engine.turn import Result, World, dropped_turn, make_turn
+from palaver.errors import KeyReused
+from palaver.model import Client, Repeat
+from palaver.storage.protocol import ClientState, Storage, StoredAnswer, TurnWrite
+from palaver.types import Clock
+
+PAUSE_S = 0.005
+"""How long a turn computes before it lets others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What bounds a turn (product.md §7) and what applies when a request does not say."""
+
+    turn_wait_s: float = 65
+    turn_compute_s: float = 30
+    turn_total_s: float = 60
+    max_memory_bytes: int = 1024 * 1024
+    ttl_days: int | None = None
+    low_data: bool = False
+
+
+class Engine:
+    """Takes turns.
+
+    Args:
+        load_other: finds a bot to switch to; raises BotNotFound.
+        chance: where random choices come from.
+        after: told of every stored turn, in order for each client (callbacks).
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        outbound: Outbound,
+        clock: Clock,
+        settings: EngineSettings,
+        *,
+        load_other: Callable[[str, str | None], Awaitable[RunnableBot]],
+        chance: random.Random | None = None,
+        after: Callable[[Ask, Result], None] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._outbound = outbound
+        self._clock = clock
+        self._settings = settings
+        self._load_other = load_other
+        self._chance = chance or random.SystemRandom()
+        self._after = after
+        self._turns = Turnstile(settings.turn_wait_s)
+
+    async def handle(
+        self, client: Client, prepare: Prepare, encode: Encode, *, repeat: Repeat | None = None
+    ) -> Answer:
+        """Waits for the client's turn, runs it, stores it with its answer, returns the answer.
+
+        A repeat of a finished request gets the stored bytes and runs nothing; one of a running
+        request waits for it. What `prepare` or `encode` raises leaves everything as it was.
+
+        Raises:
+            KeyReused: a strict repeat key came with another fingerprint.
+            ConversationBusy: another turn of the client took longer than `turn_wait_s`.
+            StorageError: nothing is stored.
+        """
+        identity = (repeat.scope, repeat.key) if repeat is not None else None
+        dropped = await self._drop(client, prepare, encode, identity)
+        if dropped is not None:
+            return dropped
+        if repeat is None:
+            async with self._turns.turn(client):
+                return await self._take(prepare, encode, None)
+        async with self._turns.turn(identity), self._turns.turn(client, identity):
+            stored = await self._stored_answer(repeat)
+            return stored or await self._take(prepare, encode, repeat)
+
+    # --- repeats and interruptions ---------------------------------------------------------
+
+    async def _stored_answer(self, repeat: Repeat) -> Answer | None:
+        stored = await self._storage.find_answer(repeat.scope, repeat.key, self._clock.now())
+        if stored is None:
+            return None
+        if stored.fingerprint == repeat.fingerprint:
+            return Answer(stored.body, None)
+        if repeat.strict:
+            raise KeyReused("this Idempotency-Key was used with another request; choose a new one")
+        return None
+
+    async def _drop(
+        self, client: Client, prepare: Prepare, encode: Encode, identity: object
+    ) -> Answer | None:
+        """The empty answer of an event that interrupts the bot (engine §3.7), else None."""
+        running = self._turns.current(client)
+        if running is None or (identity is not None and running.identity == identity):
+            return None
+        ask = await prepare()
+        delay = ask.bot.bot.no_interruption_delay
+        if not delay or time.monotonic() - running.since > delay:
+            return None
+        turn = dropped_turn(ask)
+        return Answer(encode(turn), turn)
+
+    # --- taking a turn ---------------------------------------------------------------------
+
+    async def _take(self, prepare: Prepare, encode: Encode, repeat: Repeat | None) -> Answer:
+        ask = await prepare()
+        settings = self._settings
+        now = self._clock.now()
+        world = World(
+            run=self._run,
+            load_state=self._load_state,
+            load_other=self._load_other,
+            pick=self._chance.randrange,
+            now=now,
+            max_memory_bytes=settings.max_memory_bytes,
+        )
+        result = await make_turn(ask, world)
+        body = encode(result.turn)
+        await self._storage.commit_turn(self._write(ask, result, body, repeat, now))
+        if self._after is not None:
+            self._after(ask, result)
+        return Answer(body, result.turn)
+
+    async def _load_state(self, client: Client) -> ClientState:
+        return await self._storage.load_client(client, self._clock.now())
+
+    def _write(
+        self, ask: Ask, result: Result, body: bytes, repeat: Repeat | None, now: datetime
+    ) -> TurnWrite:
+        settings = self._settings
+        days = ask.ttl_days if ask.ttl_days is not None else settings.ttl_days
+        expires_at = now + timedelta(days=days) if days is not None else None
+        low_data = ask.low_data if ask.low_data is not None else settings.low_data
+        answer = None
+        if repeat is not None:
+            answer = StoredAnswer(repeat.scope, repeat.key, repeat.fingerprint, body, now)
+        return TurnWrite(
+            clients=tuple(
+                span.write(expires_at=expires_at, low_data=low_data) for span in result.spans
+            ),
+            answer=answer,
+            persons=ask.persons,
+            sessions=ask.sessions,
+        )
+
+    # --- running a scenario ----------------------------------------------------------------
+
+    async def _run(self, bot: RunnableBot, turn: TurnInput, client: Client) -> list[Effect]:
+        """Runs a scenario in a fiber: it may wait for the outside and pauses when it computes."""
+        stopwatch = Stopwatch(self._settings.turn_compute_s, self._settings.turn_total_s)
+        host = TurnHost(self._clock, stopwatch.ask, chance=self._chance)
+
+        async def answer(call: HostCall) -> HostAnswer:
+            return await self._call(bot, call, client, stopwatch.remaining_s())
+
+        return await fiber.run_fiber(
+            lambda: bot.scenario.run(turn, host, stopwatch.on_slice), answer
+        )
+
+    async def _call(
+        self, bot: RunnableBot, call: HostCall, client: Client, remaining_s: float
+    ) -> HostAnswer:
+        if isinstance(call, HttpRequest):
+            return await self._outbound.send(call, remaining_s)
+        if isinstance(call, AppCall):
+            return await self._outbound.app(bot.apps_endpoint, call, client, remaining_s)
+        return await self._outbound.mail(call, remaining_s)
+
+
+class Stopwatch:
+    """Watches one run: how long it computes, how long it takes in all, when to pause."""
+
+    def __init__(self, compute_s: float, total_s: float) -> None:
+        self._compute_s = compute_s
+        self._total_s = total_s
+        self._began = self._resumed = time.monotonic()
+        self._computed = 0.0
+
+    def remaining_s(self) -> float:
+        """What is left for a call."""
+        return max(0.0, self._total_s - (time.monotonic() - self._began))
+
+    def on_slice(self) -> None:
+        """Called by running code every few milliseconds. Raises: BudgetExceeded."""
+        now = time.monotonic()
+        ran = now - self._resumed
+        if self._computed + ran > self._compute_s:
+            raise BudgetExceeded(
+                f"the turn computes longer than turn_compute_s ({self._compute_s:g} s)",
+                "turn_compute_s",
+            )
+        if ran >= PAUSE_S:
+            self._computed += ran
+            fiber.pause()
+            self._resumed = time.monotonic()
+
+    def ask(self, call: HostCall) -> HostAnswer:
+        """Called by running code: waits for the outside. Raises: BudgetExceeded."""
+        if self.remaining_s() <= 0:
+            raise BudgetExceeded(
+                f"the turn takes longer than turn_total_s ({self._total_s:g} s)", "turn_total_s"
+            )
+        self._computed += time.monotonic() - self._resumed
+        answer: HostAnswer = fiber.ask(call)
+        self._resumed = time.monotonic()
+        return answer

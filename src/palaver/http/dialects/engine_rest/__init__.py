@@ -1,0 +1,454 @@
+"""The REST API of the CSML engine's server. Spec: csml-engine-runtime §19.
+
+Bodies are decoded before the key is looked at (an undecodable request without a key is 400).
+A `bot_id` may be a folder bot's id or its UUID: inside there is one id, answers show what was
+sent (dialects §1).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from palaver import __version__
+from palaver.errors import (
+    BotNotFound,
+    EventRejected,
+    Forbidden,
+    Malformed,
+    NotFound,
+    StorageError,
+    Unauthenticated,
+    VersionNotFound,
+)
+from palaver.http.dialects.base import (
+    Dialect,
+    Problem,
+    Route,
+    digest,
+    repeat_of_event,
+)
+from palaver.http.dialects.engine_rest import decode, encode
+from palaver.http.dialects.events import event_from_payload
+from palaver.http.keys import api_key
+from palaver.http.request import Request, Response, empty_response, json_response
+from palaver.http.wire import encode_json
+from palaver.model import BotVersion, Client, Repeat
+from palaver.services.chat import Ask, Prepare
+from palaver.types import Json
+
+if TYPE_CHECKING:
+    from palaver.services.bots import LoadedBot
+
+_EMPTY_OK: Final = Response(b"", 200, None)
+_CREATED: Final = Response(b"", 201, None)
+_LEVELS: Final = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "error"}
+
+
+class _Asked(NamedTuple):
+    """A client as it was sent, and the one that storage knows."""
+
+    shown: Client
+    client: Client
+
+    def show(self, client: Client) -> Client:
+        """A turn's client for the answer: the sent id, unless the bot was switched."""
+        if client.bot_id == self.client.bot_id:
+            return client._replace(bot_id=self.shown.bot_id)
+        return client
+
+
+class EngineRest(Dialect):
+    """The engine's own wire."""
+
+    name = "engine"
+    prefix = "/engine"
+    hides_methods = True
+    statuses: ClassVar[Mapping[type[Exception], int]] = {
+        Unauthenticated: 403,
+        EventRejected: 500,
+        BotNotFound: 500,
+        VersionNotFound: 500,
+    }
+
+    def routes(self) -> tuple[Route, ...]:
+        version = "/bots/{bot_id}/versions/{version_id}"
+        return (
+            Route("GET", "/status", self.status),
+            Route("POST", "/run", self.run, idempotent=True),
+            Route("POST", "/validate", self.validate),
+            Route("POST", "/bots", self.create_bot, idempotent=True),
+            Route("GET", "/bots/{bot_id}", self.latest_version),
+            Route("DELETE", "/bots/{bot_id}", self.delete_versions),
+            Route("GET", "/bots/{bot_id}/versions", self.versions),
+            Route("GET", version, self.one_version),
+            Route("DELETE", version, self.delete_version),
+            Route("POST", "/conversations/open", self.open_conversation),
+            Route("POST", "/conversations/close", self.close_conversations),
+            Route("GET", "/conversations", self.conversations),
+            Route("GET", "/messages", self.messages),
+            Route("GET", "/state", self.state),
+            Route("GET", "/memories", self.memories),
+            Route("POST", "/memories", self.create_memory, idempotent=True),
+            Route("DELETE", "/memories", self.delete_memories),
+            Route("GET", "/memories/{key}", self.memory),
+            Route("DELETE", "/memories/{key}", self.delete_memory),
+            Route("DELETE", "/data/clients", self.delete_client),
+            Route("DELETE", "/data/bots/{bot_id}", self.delete_bot),
+            Route("POST", "/data/cleanup", self.cleanup),
+        )
+
+    def render_error(self, request: Request, problem: Problem) -> Response:
+        return json_response({"code": problem.status, "message": problem.message}, problem.status)
+
+    def check_request(self, request: Request) -> None:
+        """Pages of other origins may not call, unless `cors_origins` names theirs."""
+        origin = request.headers.get("origin")
+        if origin is None or origin in self.services.settings.cors_origins:
+            return
+        if urlsplit(origin).netloc != request.headers.get("host"):
+            raise Malformed("Origin is not allowed to make this request")
+
+    # --- who calls, and whom it is about -------------------------------------------------------
+
+    def authenticate(self, request: Request) -> LoadedBot | None:
+        """The bot whose key opened the door; None for a server's key or an open door.
+
+        Raises: Forbidden.
+        """
+        access = self.services.access
+        if access.engine_is_open:
+            return None
+        given = api_key(request)
+        if given is not None:
+            bot = access.find("engine_key", given.text)
+            if bot is not None:
+                return bot
+            if access.opens_engine(given.text):
+                return None
+        raise Forbidden("The X-Api-Key is missing or is not one of this server's.")
+
+    def _canonical(self, bot_id: str) -> str:
+        loaded = self.services.bots.find(bot_id)
+        return bot_id if loaded is None else loaded.id
+
+    def _asked(self, shown: Client) -> _Asked:
+        return _Asked(shown, shown._replace(bot_id=self._canonical(shown.bot_id)))
+
+    def _asked_by_query(self, request: Request) -> _Asked:
+        """The client of the query, once the key is found good."""
+        shown = decode.client_of_query(request.query)
+        self.authenticate(request)
+        return self._asked(shown)
+
+    # --- running -------------------------------------------------------------------------------
+
+    async def status(self, request: Request) -> Response:
+        """What runs here. Spec: §19.1."""
+        services = self.services
+        database = services.storage.kind
+        is_ready = True
+        try:
+            await services.storage.check()
+        except StorageError as error:
+            is_ready, database = False, f"Setup error: {error}"
+        level = logging.getLogger("palaver").getEffectiveLevel()
+        return json_response(
+            {
+                "server_ready": is_ready,
+                "database_type": database,
+                "server_port": services.settings.port,
+                "server_auth_enabled": not services.access.engine_is_open,
+                "encryption_enabled": bool(services.settings.secret_key),
+                "debug_mode_enabled": False,
+                "csml_log_level": _LEVELS.get(level, "info"),
+                "engine_version": __version__,
+            }
+        )
+
+    async def run(self, request: Request) -> Response:
+        """One event for one client. Spec: §2."""
+        body = await decode.decode_body(request, decode.RUN)
+        in_request = decode.bot_in(body)
+        self.authenticate(request)
+        if in_request is None and body.bot_id is None:
+            raise Malformed("Invalid bot_opt format")
+        asked = self._asked(Client(*msgspec.structs.astuple(body.event.client)))
+        answer = await self.services.chat.answer(
+            asked.client,
+            self._preparation(request, body, in_request, asked),
+            lambda turn: encode.run_answer(turn, asked.show(turn.client)),
+            repeat=await self._repeat_of_run(request, body, asked.client),
+        )
+        return Response(answer.body)
+
+    def _preparation(
+        self,
+        request: Request,
+        body: decode.RunBody,
+        in_request: decode.BotBody | None,
+        asked: _Asked,
+    ) -> Prepare:
+        told = body.event
+        event = event_from_payload(told.payload)
+
+        async def prepare() -> Ask:
+            bot_id = None if body.bot_id is None else self._canonical(body.bot_id)
+            runnable = await self.services.bots.runnable_from_request(
+                bot=None if in_request is None else decode.bot_from_body(in_request),
+                bot_id=bot_id,
+                version_id=body.version_id,
+                apps_endpoint=body.apps_endpoint or body.fn_endpoint,
+                multibot=decode.other_bots(body.multibot),
+            )
+            low_data = told.low_data_mode
+            return Ask(
+                bot=runnable,
+                client=asked.client,
+                event=event,
+                request_id=request_id,
+                received_at=request.received_at,
+                metadata=told.metadata if isinstance(told.metadata, dict) else {},
+                callback_url=told.callback_url,
+                step_limit=told.step_limit,
+                ttl_days=decode.days(told.ttl_duration),
+                low_data=low_data if isinstance(low_data, bool) else None,
+                shown_bot_id=asked.shown.bot_id,
+            )
+
+        request_id = str(uuid4()) if told.request_id is msgspec.UNSET else told.request_id
+        return prepare
+
+    async def _repeat_of_run(
+        self, request: Request, body: decode.RunBody, client: Client
+    ) -> Repeat | None:
+        key = request.headers.get("x-api-key", "")
+        repeat = await self.repeat_of(request, credential=key)
+        told = body.event
+        if repeat is not None or told.request_id is msgspec.UNSET:
+            return repeat
+        raw = bytes(body.bot)
+        bot = digest(raw) if raw and raw != b"null" else f"{body.bot_id} {body.version_id}"
+        return repeat_of_event(client, told.request_id, told.payload, told.metadata, bot)
+
+    async def validate(self, request: Request) -> Response:
+        """What is wrong with a bot; needs no key. Spec: §16."""
+        body = await decode.decode_body(request, decode.BOT)
+        found = await self.services.bots.validate(decode.bot_from_body(body))
+        return json_response(encode.validation_answer(found))
+
+    # --- versions ------------------------------------------------------------------------------
+
+    async def create_bot(self, request: Request) -> Response:
+        """Stores a version. Spec: §15."""
+        body = await decode.decode_body(request, decode.BOT)
+        self.authenticate(request)
+        return await self.once(
+            request, request.headers.get("x-api-key", ""), lambda: self._store(body)
+        )
+
+    async def _store(self, body: decode.BotBody) -> Response:
+        bot = replace(decode.bot_from_body(body), id=self._canonical(body.id))
+        version = await self.services.bots.create_version(bot)
+        answer = {"version_id": version.version_id, "engine_version": version.engine_version}
+        return json_response(answer, 201)
+
+    async def latest_version(self, request: Request) -> Response:
+        """The newest version, flattened."""
+        opener = self.authenticate(request)
+        bot_id = request.params["bot_id"]
+        version = await self.services.storage.latest_version(self._canonical(bot_id))
+        return self._flat(version, bot_id, opener)
+
+    async def one_version(self, request: Request) -> Response:
+        """One version, flattened."""
+        opener = self.authenticate(request)
+        bot_id = request.params["bot_id"]
+        version = await self.services.storage.find_version(
+            self._canonical(bot_id), request.params["version_id"]
+        )
+        return self._flat(version, bot_id, opener)
+
+    def _flat(
+        self, version: BotVersion | None, shown_id: str, opener: LoadedBot | None
+    ) -> Response:
+        if version is None:
+            raise NotFound(f"There is no such version of a bot {shown_id[:200]}.")
+        loaded = self.services.bots.find(shown_id)
+        # Another bot's key opens this door too, but not what its owner's env holds (§15).
+        is_owner = opener is None or loaded is None or loaded.id == opener.id
+        return json_response(
+            encode.flat_version(version, shown_id, engine_version=__version__, shows_env=is_owner)
+        )
+
+    async def versions(self, request: Request) -> Response:
+        """All versions, newest first, without flows."""
+        limit = decode.limit_of(request.query)
+        self.authenticate(request)
+        shown_id = request.params["bot_id"]
+        if limit == 0:
+            return json_response(encode.page("bots", [], None))
+        found = await self.services.storage.list_versions(
+            self._canonical(shown_id), limit=limit, after=_page_key(request)
+        )
+        items: list[Json] = [encode.listed_version(item, shown_id) for item in found.items]
+        return json_response(encode.page("bots", items, found.next_key))
+
+    async def delete_version(self, request: Request) -> Response:
+        """Removes one version; unknown ones are no error."""
+        self.authenticate(request)
+        bot_id = self._canonical(request.params["bot_id"])
+        await self.services.storage.delete_versions(bot_id, request.params["version_id"])
+        self.services.bots.forget(bot_id)
+        return empty_response()
+
+    async def delete_versions(self, request: Request) -> Response:
+        """Removes all versions of a bot."""
+        self.authenticate(request)
+        bot_id = self._canonical(request.params["bot_id"])
+        await self.services.storage.delete_versions(bot_id, None)
+        self.services.bots.forget(bot_id)
+        return empty_response()
+
+    # --- conversations, messages, state --------------------------------------------------------
+
+    async def open_conversation(self, request: Request) -> Response:
+        """The open conversation, or an empty body."""
+        asked = await self._asked_by_body(request)
+        found = await self.services.storage.open_conversation(asked.client, request.received_at)
+        if found is None:
+            return _EMPTY_OK
+        return json_response(encode.conversation_object(found, asked.shown))
+
+    async def close_conversations(self, request: Request) -> Response:
+        """Closes all conversations of the client and drops its hold. Spec: §5.4."""
+        asked = await self._asked_by_body(request)
+        await self.services.storage.close_conversations(asked.client, request.received_at)
+        return _EMPTY_OK
+
+    async def _asked_by_body(self, request: Request) -> _Asked:
+        body = await decode.decode_body(request, decode.CLIENT)
+        self.authenticate(request)
+        return self._asked(Client(*msgspec.structs.astuple(body)))
+
+    async def conversations(self, request: Request) -> Response:
+        """A page of the client's conversations, newest first."""
+        limit = decode.limit_of(request.query)
+        asked = self._asked_by_query(request)
+        if limit == 0:
+            return json_response(encode.page("conversations", [], None))
+        found = await self.services.storage.list_conversations(
+            asked.client, limit=limit, after=_page_key(request), now=request.received_at
+        )
+        items: list[Json] = [encode.conversation_object(c, asked.shown) for c in found.items]
+        return json_response(encode.page("conversations", items, found.next_key))
+
+    async def messages(self, request: Request) -> Response:
+        """A page of the client's messages of both directions, newest first."""
+        limit = decode.limit_of(request.query)
+        since, until = decode.dates_of(request.query)
+        asked = self._asked_by_query(request)
+        if limit == 0:
+            return json_response(encode.page("messages", [], None))
+        found = await self.services.storage.list_messages(
+            asked.client,
+            limit=limit,
+            after=_page_key(request),
+            since=since,
+            until=until,
+            now=request.received_at,
+        )
+        items: list[Json] = [encode.message_object(m, asked.shown) for m in found.items]
+        return json_response(encode.page("messages", items, found.next_key))
+
+    async def state(self, request: Request) -> Response:
+        """The pending hold, or null."""
+        asked = self._asked_by_query(request)
+        found = await self.services.storage.hold_of(asked.client, request.received_at)
+        if found is None:
+            return json_response(None)
+        return json_response(encode.state_object(*found, asked.shown))
+
+    # --- memories ------------------------------------------------------------------------------
+
+    async def memories(self, request: Request) -> Response:
+        """All memories, sorted by key, in their stored form."""
+        asked = self._asked_by_query(request)
+        found = await self.services.storage.list_memories(asked.client, request.received_at)
+        return json_response([encode.memory_object(memory) for memory in found])
+
+    async def memory(self, request: Request) -> Response:
+        """One memory, or null."""
+        asked = self._asked_by_query(request)
+        found = await self.services.storage.find_memory(
+            asked.client, request.params["key"], request.received_at
+        )
+        return json_response(None if found is None else encode.memory_object(found))
+
+    async def create_memory(self, request: Request) -> Response:
+        """Writes a memory. Spec: §9.5."""
+        shown = decode.client_of_query(request.query)
+        body = await decode.decode_body(request, decode.MEMORY)
+        self.authenticate(request)
+        decode.check_memory_key(body.key)
+        settings = self.services.settings
+        if len(encode_json(body.value)) > settings.max_memory_bytes:
+            raise Malformed(
+                f"The value is larger than {settings.max_memory_bytes} bytes "
+                "(setting max_memory_bytes)."
+            )
+        now = request.received_at
+        days = settings.ttl_days
+        await self.services.storage.save_memory(
+            self._asked(shown).client,
+            body.key,
+            body.value,
+            now=now,
+            expires_at=None if days is None else now + timedelta(days=min(days, 365_000)),
+        )
+        return _CREATED
+
+    async def delete_memory(self, request: Request) -> Response:
+        """Removes one memory; an unknown one is no error."""
+        asked = self._asked_by_query(request)
+        await self.services.storage.delete_memories(asked.client, request.params["key"])
+        return empty_response()
+
+    async def delete_memories(self, request: Request) -> Response:
+        """Removes all memories of the client."""
+        asked = self._asked_by_query(request)
+        await self.services.storage.delete_memories(asked.client, None)
+        return empty_response()
+
+    # --- data ----------------------------------------------------------------------------------
+
+    async def delete_client(self, request: Request) -> Response:
+        """Removes everything about one client. Spec: §17.5."""
+        asked = self._asked_by_query(request)
+        await self.services.storage.delete_client(asked.client)
+        return empty_response()
+
+    async def delete_bot(self, request: Request) -> Response:
+        """Removes a bot's versions and everything about its clients."""
+        self.authenticate(request)
+        bot_id = self._canonical(request.params["bot_id"])
+        await self.services.storage.delete_bot(bot_id)
+        self.services.bots.forget(bot_id)
+        return empty_response()
+
+    async def cleanup(self, request: Request) -> Response:
+        """Purges what has expired; needs no key."""
+        await self.services.storage.delete_expired(self.services.clock.now())
+        return _EMPTY_OK
+
+
+def _page_key(request: Request) -> str | None:
+    """`pagination_key`; an empty one is none."""
+    return request.query.get("pagination_key") or None

@@ -1,0 +1,73 @@
+"""What those who run the server ask: is it alive, is it ready, what is it. Spec: product §4."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from palaver import __version__
+from palaver.errors import StorageError
+from palaver.http.dialects.base import Dialect, Problem, Route
+from palaver.http.request import Request, Response, json_response
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Palaver</title>
+<style>body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 40rem;
+padding: 0 1rem }} code {{ background: #8882; padding: 0 .2rem }}</style>
+<h1>Palaver {version}</h1>
+<p>A bot server. Bots that answer here:</p>
+<ul>{bots}</ul>
+<p>Every bot answers over each of these:</p>
+<ul>
+<li>the CSML engine's API: <code>POST /run</code>, also <code>/engine/run</code></li>
+<li>CSML Studio: <code>POST /v1/api/chat</code>, also <code>/studio/v1/api/chat</code></li>
+<li>ChatBot.com: <code>POST /query</code>, also <code>/chatbot/query</code></li>
+<li>Clustaar: <code>POST /bots/…/interlocutors/…</code>, also under <code>/clustaar</code></li>
+</ul>
+<p>Is it well? <a href="/livez">livez</a>, <a href="/readyz">readyz</a>.
+The manual is in the folder <code>docs</code> of the program.</p>
+"""
+
+_PAGE_HEADERS: Final = (
+    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("x-content-type-options", "nosniff"),
+)
+
+
+class Operations(Dialect):
+    """The paths that belong to no dialect, with the engine's error shape."""
+
+    name = "operations"
+    prefix = ""
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route("GET", "/", self.page),
+            Route("GET", "/livez", self.livez),
+            Route("GET", "/readyz", self.readyz),
+        )
+
+    def render_error(self, request: Request, problem: Problem) -> Response:
+        return json_response({"code": problem.status, "message": problem.message}, problem.status)
+
+    async def page(self, request: Request) -> Response:
+        """A short page for people."""
+        loaded = self.services.bots.loaded()
+        bots = "".join(f"<li>{escape(bot.name)}</li>" for bot in loaded) or "<li>none yet</li>"
+        page = _PAGE.format(version=__version__, bots=bots)
+        return Response(page.encode(), 200, "text/html; charset=utf-8", _PAGE_HEADERS)
+
+    async def livez(self, request: Request) -> Response:
+        """The process answers. Touches nothing else."""
+        return json_response({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """The database answers and its schema is current; 503 with the reason until then."""
+        try:
+            await self.services.storage.check()
+        except StorageError as error:
+            return json_response({"status": "not ready", "reason": str(error)}, 503)
+        return json_response({"status": "ok"})

@@ -1,0 +1,217 @@
+"""Which bots there are: those served from folders, those stored, those in a request.
+
+Spec: csml-engine-runtime §2.1, §15, §16; product.md §3 (`serve`).
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from dataclasses import replace
+
+from palaver import __version__
+from palaver.config import BotSettings
+from palaver.csml.diagnostics import Diagnostic
+from palaver.csml.source import NOWHERE
+from palaver.effects import CallFailed, HttpRequest
+from palaver.engine.bots import BotInvalid, RunnableBot, Scenarios
+from palaver.engine.outbound import Outbound
+from palaver.errors import BotNotFound, VersionNotFound
+from palaver.folder import BotFolder
+from palaver.model import Bot, BotVersion, Flow, Module, OtherBot
+from palaver.services.loaded import LoadedBot
+from palaver.storage.protocol import Storage
+from palaver.types import Clock
+
+__all__ = ["Bots", "LoadedBot"]
+
+
+class Bots:
+    """Finds bots and makes them runnable.
+
+    Args:
+        modules_url, modules_auth: where modules without an address come from (MODULES_URL).
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        scenarios: Scenarios,
+        outbound: Outbound,
+        clock: Clock,
+        *,
+        modules_url: str | None = None,
+        modules_auth: str | None = None,
+    ) -> None:
+        self._storage = storage
+        self._scenarios = scenarios
+        self._outbound = outbound
+        self._clock = clock
+        self._modules_url = modules_url
+        self._modules_auth = modules_auth
+        self._loaded: dict[str, LoadedBot] = {}
+        self._by_reference: dict[str, LoadedBot] = {}
+        self._latest: dict[str, BotVersion] = {}
+
+    # --- served bots -----------------------------------------------------------------------
+
+    def find(self, reference: str) -> LoadedBot | None:
+        """A served bot by its id, UUID or 24-digit id."""
+        return self._by_reference.get(reference)
+
+    def loaded(self) -> tuple[LoadedBot, ...]:
+        """All served bots, in the order they were loaded."""
+        return tuple(self._loaded.values())
+
+    async def load_folder(self, folder: BotFolder) -> LoadedBot:
+        """Serves a folder's bot; one that changed since it was last loaded is a new build."""
+        bot = await self._with_modules(folder.bot)
+        latest = await self._storage.latest_version(bot.id)
+        known = await self._storage.folder_digest(bot.id)
+        if latest is None or known != folder.digest:
+            latest = await self.create_version(bot)
+            await self._storage.save_folder_digest(bot.id, folder.digest)
+        return self._serve(latest, folder.settings)
+
+    async def load_stored(self, bot_id: str) -> LoadedBot:
+        """Serves the latest build of a stored bot, with default settings."""
+        version = await self._latest_version(bot_id)
+        settings = BotSettings(id=bot_id, name=version.bot.name)
+        return self._serve(version, settings)
+
+    def _serve(self, version: BotVersion, settings: BotSettings) -> LoadedBot:
+        bot = version.bot
+        runnable = RunnableBot(
+            bot,
+            self._scenarios.get(bot),
+            settings.apps_endpoint,
+            tuple(OtherBot(other) for other in settings.multibot),
+        )
+        loaded = LoadedBot(
+            bot.id, bot.name, settings.description, settings, runnable, version.version_id
+        )
+        self._loaded[bot.id] = loaded
+        for reference in (loaded.hex_id, loaded.uuid, loaded.id):
+            self._by_reference[reference] = loaded
+        return loaded
+
+    # --- builds ----------------------------------------------------------------------------
+
+    async def validate(self, bot: Bot) -> tuple[Diagnostic, ...]:
+        """What is wrong with a bot; empty when it can run. Spec: engine §16."""
+        try:
+            self._scenarios.get(await self._with_modules(bot))
+        except BotInvalid as error:
+            return error.diagnostics
+        return ()
+
+    async def create_version(self, bot: Bot) -> BotVersion:
+        """Stores a new build and makes it the one in force. Raises: BotInvalid."""
+        bot = await self._with_modules(bot)
+        self._scenarios.get(bot)
+        stored = replace(bot, apps_endpoint=None, multibot=())
+        version = BotVersion(str(uuid.uuid4()), stored, __version__, self._clock.now())
+        await self._storage.save_version(version)
+        self._latest[bot.id] = version
+        served = self._loaded.get(bot.id)
+        if served is not None:
+            self._serve(version, served.settings)
+        return version
+
+    def forget(self, bot_id: str) -> None:
+        """The bot's stored builds changed: look again at the next use."""
+        self._latest.pop(bot_id, None)
+
+    async def _latest_version(self, bot_id: str) -> BotVersion:
+        version = self._latest.get(bot_id)
+        if version is None:
+            version = await self._storage.latest_version(bot_id)
+            if version is None:
+                raise BotNotFound(f"bot ({bot_id}) not found in db")
+            self._latest[bot_id] = version
+        return version
+
+    # --- runs ------------------------------------------------------------------------------
+
+    async def runnable_from_request(
+        self,
+        *,
+        bot: Bot | None,
+        bot_id: str | None,
+        version_id: str | None,
+        apps_endpoint: str | None,
+        multibot: tuple[OtherBot, ...],
+    ) -> RunnableBot:
+        """The bot of a run request: in the request, a stored version, or the latest (§2.1).
+
+        Raises:
+            BotNotFound, VersionNotFound, BotInvalid.
+        """
+        if bot is not None:
+            bot = await self._with_modules(bot)
+            scenario = self._scenarios.get(bot)
+            return RunnableBot(bot, scenario, bot.apps_endpoint, multibot)
+        if bot_id is None:
+            raise BotNotFound("Invalid bot_opt format")
+        return await self._stored(bot_id, version_id, apps_endpoint, multibot)
+
+    async def _stored(
+        self,
+        bot_id: str,
+        version_id: str | None,
+        apps_endpoint: str | None,
+        multibot: tuple[OtherBot, ...],
+    ) -> RunnableBot:
+        served = self._loaded.get(bot_id)
+        if served is not None and version_id is None:
+            own = served.runnable
+            return RunnableBot(
+                own.bot, own.scenario, apps_endpoint or own.apps_endpoint, multibot or own.multibot
+            )
+        version = await self._version(bot_id, version_id)
+        return RunnableBot(version.bot, self._scenarios.get(version.bot), apps_endpoint, multibot)
+
+    async def _version(self, bot_id: str, version_id: str | None) -> BotVersion:
+        if version_id is None:
+            return await self._latest_version(bot_id)
+        version = await self._storage.find_version(bot_id, version_id)
+        if version is None:
+            raise VersionNotFound(f"bot version ({version_id}) not found in db")
+        return version
+
+    async def other(self, bot_id: str, version_id: str | None) -> RunnableBot:
+        """A bot to switch to (engine §8.4)."""
+        return await self._stored(bot_id, version_id, None, ())
+
+    # --- modules ---------------------------------------------------------------------------
+
+    async def _with_modules(self, bot: Bot) -> Bot:
+        """The bot with the text of every module. Raises: BotInvalid. Spec: engine §14.1."""
+        if all(module.flow is not None for module in bot.modules):
+            return bot
+        modules = tuple([await self._fetched(module) for module in bot.modules])
+        return replace(bot, modules=modules)
+
+    async def _fetched(self, module: Module) -> Module:
+        if module.flow is not None:
+            return module
+        url, auth = module.url, module.auth
+        if url is None:
+            url, auth = self._modules_url, self._modules_auth
+            url = url.replace("{name}", module.name) if url else None
+        if url is None:
+            raise _module_failure(f"missing url in order to get module [{module.name}]")
+        headers = ()
+        if auth:
+            token = base64.b64encode(auth.encode()).decode()
+            headers = (("Authorization", f"Basic {token}"),)
+        answer = await self._outbound.send(HttpRequest("get", url, headers, None))
+        if answer is None or isinstance(answer, CallFailed) or answer.status >= 400:
+            reason = answer.text if isinstance(answer, CallFailed) else "an error status"
+            raise _module_failure(f"module [{module.name}] could not be loaded: {reason}")
+        return replace(module, flow=Flow(module.name, module.name, answer.body))
+
+
+def _module_failure(text: str) -> BotInvalid:
+    found = Diagnostic("module", "error", "", NOWHERE, None, text, text)
+    return BotInvalid(f"invalid bot: {text}", (found,))

@@ -1,0 +1,109 @@
+"""Messages on their way to callback addresses and webhooks: once each, in order, after the turn
+is stored, without holding its answer. Spec: csml-engine-runtime §11, csml-studio-api §8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import msgspec
+
+from palaver.effects import CallFailed
+from palaver.engine.ask import Ask
+from palaver.engine.outbound import Outbound
+from palaver.engine.turn import Result
+from palaver.model import Client, Message, Turn
+from palaver.types import Json, JsonObject, iso_ms
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 5.0
+
+
+class Callbacks:
+    """Posts notifications; those of one client to one address follow one another."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._queues: dict[tuple[Client, str], list[bytes]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def after_turn(self, ask: Ask, result: Result) -> None:
+        """Takes what a stored turn has to tell."""
+        if ask.callback_url:
+            self._post(ask.client, ask.callback_url, notifications(ask, result.turn, end=True))
+        if ask.webhook_url:
+            bodies = notifications(ask, result.turn, end=ask.end_notice)
+            self._post(ask.client, ask.webhook_url, bodies)
+
+    def _post(self, client: Client, url: str, bodies: Iterable[bytes]) -> None:
+        waiting = self._queues.get((client, url))
+        if waiting is not None:
+            waiting.extend(bodies)
+            return
+        waiting = list(bodies)
+        if waiting:
+            self._queues[client, url] = waiting
+            task = asyncio.get_running_loop().create_task(self._drain(client, url, waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, client: Client, url: str, waiting: list[bytes]) -> None:
+        try:
+            while waiting:
+                answer = await self._outbound.post_json(url, waiting.pop(0), TIMEOUT_S)
+                if isinstance(answer, CallFailed):
+                    logger.warning("callback failed: %s", answer.text)
+                elif answer.status >= 400:
+                    logger.warning("callback %s answered %d", url, answer.status)
+        finally:
+            del self._queues[client, url]
+
+    async def finish(self, timeout_s: float) -> None:
+        """Waits for what is on its way, but not for ever."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=timeout_s)
+
+
+def notifications(ask: Ask, turn: Turn, *, end: bool) -> list[bytes]:
+    """One body a message; a last one without messages when the conversation ended by itself."""
+    bodies = []
+    last_failed = False
+    for number, message in enumerate(turn.messages):
+        last_failed = (
+            turn.conversation_end
+            and number == len(turn.messages) - 1
+            and (message.payload.get("content_type") == "error")
+        )
+        is_end = last_failed or message.payload.get("content_type") == "switch_bot"
+        bodies.append(_body(ask, turn, [message], is_end=is_end))
+    if end and turn.conversation_end and not last_failed:
+        bodies.append(_body(ask, turn, [], is_end=True))
+    return bodies
+
+
+def _body(ask: Ask, turn: Turn, messages: list[Message], *, is_end: bool) -> bytes:
+    shown = turn.client
+    if ask.shown_bot_id is not None and turn.client.bot_id == ask.client.bot_id:
+        shown = shown._replace(bot_id=ask.shown_bot_id)
+    client: JsonObject = dict(shown._asdict())
+    said: list[Json] = [
+        {
+            "payload": message.payload,
+            "interaction_order": message.interaction_order,
+            "conversation_id": turn.conversation_id,
+            "direction": "SEND",
+        }
+        for message in messages
+    ]
+    return msgspec.json.encode(
+        {
+            "messages": said,
+            "conversation_end": is_end,
+            "request_id": turn.request_id,
+            "received_at": iso_ms(turn.received_at),
+            "client": client,
+        }
+    )

@@ -1,0 +1,56 @@
+"""The service all dialects talk to: an event in, an answer out, exactly once.
+
+A dialect says what was asked (`Ask`) and how to put the answer (`encode`); the engine takes the
+client's turn, and stores turn and answer together before either leaves the process.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from palaver.engine.ask import Answer, Ask, Encode, Prepare
+from palaver.engine.engine import Engine
+from palaver.model import Client, Repeat
+
+__all__ = ["Answer", "Ask", "Chat", "Encode", "Prepare"]
+
+LEVELS = {
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+
+authors = logging.getLogger("palaver.bot")
+
+
+class Chat:
+    """Takes turns for the dialects; what authors `log` goes to the operator's log."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def answer(
+        self, client: Client, prepare: Prepare, encode: Encode, *, repeat: Repeat | None = None
+    ) -> Answer:
+        """Waits for the client's turn, runs it, stores it with its answer, returns the answer.
+
+        A repeat of a finished request gets the stored bytes and runs nothing. What `prepare` or
+        `encode` raises leaves the client as it was.
+
+        Raises:
+            KeyReused: a strict repeat key came with another fingerprint.
+            ConversationBusy: another turn of the client took longer than `turn_wait_s`.
+            StorageError: nothing is stored.
+        """
+        answer = await self._engine.handle(client, prepare, encode, repeat=repeat)
+        if answer.turn is not None:
+            for line in answer.turn.logs:
+                authors.log(
+                    LEVELS[line.level],
+                    "%s",
+                    line.text,
+                    extra={"flow": line.flow, "line": line.line, "bot": client.bot_id},
+                )
+        return answer

@@ -1,0 +1,1 @@
+"""Where everything is kept: the protocol, its backends, and in `urls` the choice of one."""

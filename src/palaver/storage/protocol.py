@@ -1,0 +1,258 @@
+"""What the engine and the services need of a database, as sentences of the domain.
+
+Every back end passes one suite (tests/conformance/storage). A method either did all of what it
+says, durably, or raised a StorageError and did nothing. Reads see every finished write.
+
+`client` is the triple (bot, channel, user); `JSON` is decoded JSON. Expired rows are never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from palaver.model import (
+    BotVersion,
+    Client,
+    Conversation,
+    Memory,
+    Message,
+    Person,
+    Session,
+)
+from palaver.types import Json, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """All that a turn reads, in one read. `memories` map a key to its stored JSON *text*.
+
+    `conversation` is the open one or None. `hold` and `previous_bot` are opaque documents.
+    """
+
+    conversation: Conversation | None = None
+    hold: JsonObject | None = None
+    previous_bot: JsonObject | None = None
+    memories: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer kept for repeats, byte for byte."""
+
+    scope: str
+    key: str
+    fingerprint: str
+    body: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClientWrite:
+    """What one turn changes for one client, written in one transaction with everything else.
+
+    Order of application: memories are forgotten (`forgets_all`, then `forgotten`), then
+    `remembered` is written (key → JSON text). `conversations` are inserted or replaced by id.
+    `hold`, `previous_bot` replace what was there; None deletes. `messages` are appended in order
+    (`is_secure` ones already carry only their content type). `expires_at` goes to all rows
+    written. Rows that do not change are not written.
+    """
+
+    client: Client
+    at: datetime
+    conversations: tuple[Conversation, ...] = ()
+    hold: JsonObject | None = None
+    previous_bot: JsonObject | None = None
+    forgets_all: bool = False
+    forgotten: tuple[str, ...] = ()
+    remembered: Mapping[str, str] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnWrite:
+    """One unit of work: all of it or nothing.
+
+    `clients` has one entry, or one a bot after a switch. `answer` is kept for 24 hours, the last
+    20 of its scope; older ones are trimmed in the same write.
+    """
+
+    clients: tuple[ClientWrite, ...]
+    answer: StoredAnswer | None = None
+    persons: tuple[Person, ...] = ()
+    sessions: tuple[Session, ...] = ()
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A slice of a listing, newest first. `next_key` continues it, None on the last page."""
+
+    items: tuple[T, ...]
+    next_key: str | None = None
+
+
+class Turns(Protocol):
+    """What the engine needs."""
+
+    async def load_client(self, client: Client, now: datetime) -> ClientState: ...
+
+    async def find_answer(self, scope: str, key: str, now: datetime) -> StoredAnswer | None:
+        """The answer kept under the key, at most 24 hours old."""
+        ...
+
+    async def commit_turn(self, write: TurnWrite) -> None:
+        """Raises: Unavailable when the database cannot take it; then nothing was written."""
+        ...
+
+
+class Clients(Protocol):
+    """What is known about one client, for the APIs."""
+
+    async def open_conversation(self, client: Client, now: datetime) -> Conversation | None: ...
+
+    async def close_conversations(self, client: Client, now: datetime) -> None:
+        """Closes all of the client's conversations, drops its hold and previous bot."""
+        ...
+
+    async def list_conversations(
+        self, client: Client, *, limit: int, after: str | None, now: datetime
+    ) -> Page[Conversation]: ...
+
+    async def list_messages(
+        self,
+        client: Client,
+        *,
+        limit: int,
+        after: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        now: datetime,
+    ) -> Page[Message]:
+        """Strictly newest first: of one turn the last answer first, the received event last."""
+        ...
+
+    async def hold_of(self, client: Client, now: datetime) -> tuple[JsonObject, datetime] | None:
+        """The pending hold and when it was stored."""
+        ...
+
+    async def list_memories(self, client: Client, now: datetime) -> tuple[Memory, ...]:
+        """Sorted by key."""
+        ...
+
+    async def find_memory(self, client: Client, key: str, now: datetime) -> Memory | None: ...
+
+    async def save_memory(
+        self, client: Client, key: str, value: Json, *, now: datetime, expires_at: datetime | None
+    ) -> None: ...
+
+    async def delete_memories(self, client: Client, key: str | None) -> None:
+        """One memory, or all of them."""
+        ...
+
+    async def delete_client(self, client: Client) -> None:
+        """Everything about one client: conversations, messages, memories, state, answers."""
+        ...
+
+
+class Versions(Protocol):
+    """Builds of bots."""
+
+    async def save_version(self, version: BotVersion) -> None: ...
+
+    async def latest_version(self, bot_id: str) -> BotVersion | None: ...
+
+    async def find_version(self, bot_id: str, version_id: str) -> BotVersion | None: ...
+
+    async def list_versions(
+        self, bot_id: str, *, limit: int, after: str | None
+    ) -> Page[BotVersion]:
+        """Newest first."""
+        ...
+
+    async def delete_versions(self, bot_id: str, version_id: str | None) -> None:
+        """One version, or all of the bot's. Unknown ones are no error."""
+        ...
+
+    async def delete_bot(self, bot_id: str) -> None:
+        """All versions and everything about all clients of the bot."""
+        ...
+
+    async def folder_digest(self, bot_id: str) -> str | None:
+        """The digest of the folder the bot was last loaded from."""
+        ...
+
+    async def save_folder_digest(self, bot_id: str, digest: str) -> None: ...
+
+    async def bot_ids(self) -> tuple[str, ...]:
+        """Bots with at least one version, sorted."""
+        ...
+
+
+class People(Protocol):
+    """Users and interlocutors of the dialects."""
+
+    async def create_person(self, person: Person) -> Person:
+        """Inserts, or returns the one that already has this bot, channel and user id.
+
+        Race-safe: two simultaneous calls give one person.
+        """
+        ...
+
+    async def save_person(self, person: Person) -> None:
+        """Inserts or replaces by id."""
+        ...
+
+    async def find_person(self, bot_id: str, channel_id: str, user_id: str) -> Person | None: ...
+
+    async def person(self, person_id: str) -> Person | None: ...
+
+    async def newest_session(self, bot_id: str, name: str) -> Session | None: ...
+
+    async def save_session(self, session: Session) -> None:
+        """Inserts or replaces by id."""
+        ...
+
+    async def sessions_of(self, person_id: str) -> tuple[Session, ...]:
+        """All of a person's sessions, newest first."""
+        ...
+
+
+class Credentials(Protocol):
+    """Generated keys, by bot and name (`studio_key`, `clustaar_token` …)."""
+
+    async def keys_of(self, bot_id: str) -> dict[str, str]: ...
+
+    async def save_keys(self, bot_id: str, keys: Mapping[str, str]) -> None:
+        """Inserts those that are not there yet; what is there stays. Race-safe."""
+        ...
+
+    async def replace_key(self, bot_id: str, name: str, key: str) -> None: ...
+
+
+class Storage(Turns, Clients, Versions, People, Credentials, Protocol):
+    """A whole database."""
+
+    kind: str
+    """`sqlite`, `postgresql` or `memory`, as `GET /status` shows it."""
+
+    async def open(self) -> None:
+        """Connects, migrates (SQLite), takes the file's lock. Raises: StorageError."""
+        ...
+
+    async def check(self) -> None:
+        """Raises StorageError when the database does not answer or its schema is not current."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes pending writes, then disconnects."""
+        ...
+
+    async def delete_expired(self, now: datetime) -> int:
+        """Purges expired conversations, messages, memories, states and old answers; how many."""
+        ...

@@ -1,0 +1,91 @@
+"""Builds of bots. The newest is the one saved last, whatever the clock said."""
+
+from __future__ import annotations
+
+from palaver.model import BotVersion
+from palaver.storage.cursors import (
+    LAST_POSITION,
+    Position,
+    cursor_from_position,
+    position_from_cursor,
+)
+from palaver.storage.protocol import Page
+from palaver.storage.sql.base import SqlPart
+from palaver.storage.sql.driver import Parameters, Row
+from palaver.storage.sql.rows import json_from_bot, json_from_value, us_from_time, version_from_row
+
+_EVERYTHING = (
+    "delete_memories_of_bot",
+    "delete_conversations_of_bot",
+    "delete_turns_of_bot",
+    "delete_answers_of_bot",
+    "delete_clients_of_bot",
+    "delete_sessions_of_bot",
+    "delete_persons_of_bot",
+    "delete_versions",
+    "delete_folder_digest",
+)
+
+
+class SqlVersions(SqlPart):
+    """`storage.protocol.Versions` in SQL."""
+
+    async def save_version(self, version: BotVersion) -> None:
+        bot = version.bot
+        row: Parameters = (
+            bot.id,
+            version.version_id,
+            version.engine_version,
+            us_from_time(version.created_at),
+            json_from_bot(bot),
+            self._cipher.seal(json_from_value(bot.env)),
+        )
+        await self._driver.write(
+            [
+                (self._sql["delete_version"], [(bot.id, version.version_id)]),
+                (self._sql["save_version"], [row]),
+            ]
+        )
+
+    async def latest_version(self, bot_id: str) -> BotVersion | None:
+        rows = await self._driver.read(self._sql["list_versions"], (bot_id, LAST_POSITION, 1))
+        return self._version_from_row(rows[0]) if rows else None
+
+    async def find_version(self, bot_id: str, version_id: str) -> BotVersion | None:
+        rows = await self._driver.read(self._sql["find_version"], (bot_id, version_id))
+        return self._version_from_row(rows[0]) if rows else None
+
+    async def list_versions(
+        self, bot_id: str, *, limit: int, after: str | None
+    ) -> Page[BotVersion]:
+        (position,) = position_from_cursor(after, tuple[Position]) or (LAST_POSITION,)
+        parameters = (bot_id, position, limit + 1)
+        rows = await self._driver.read(self._sql["list_versions"], parameters)
+        next_key = None
+        if limit and len(rows) > limit:
+            next_key = cursor_from_position((rows[limit - 1][0],))
+        return Page(tuple(self._version_from_row(row) for row in rows[:limit]), next_key)
+
+    async def delete_versions(self, bot_id: str, version_id: str | None) -> None:
+        if version_id is None:
+            await self._driver.write([(self._sql["delete_versions"], [(bot_id,)])])
+        else:
+            await self._driver.write([(self._sql["delete_version"], [(bot_id, version_id)])])
+
+    async def delete_bot(self, bot_id: str) -> None:
+        """Its people go with it; its keys stay, for they are the operator's."""
+        await self._driver.write([(self._sql[name], [(bot_id,)]) for name in _EVERYTHING])
+
+    async def folder_digest(self, bot_id: str) -> str | None:
+        rows = await self._driver.read(self._sql["folder_digest"], (bot_id,))
+        return str(rows[0][0]) if rows else None
+
+    async def save_folder_digest(self, bot_id: str, digest: str) -> None:
+        await self._driver.write([(self._sql["save_folder_digest"], [(bot_id, digest)])])
+
+    async def bot_ids(self) -> tuple[str, ...]:
+        rows = await self._driver.read(self._sql["bot_ids"], ())
+        return tuple(row[0] for row in rows)
+
+    def _version_from_row(self, row: Row) -> BotVersion:
+        return version_from_row(row, env=self._cipher.unseal(row[5]))

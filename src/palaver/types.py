@@ -1,0 +1,31 @@
+"""Names shared by every layer: JSON aliases and the clock. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A JSON value as `msgspec.json.decode` gives it."""
+
+JsonObject: TypeAlias = dict[str, Json]
+
+
+class Clock(Protocol):
+    """Where time comes from, so that a test can hold it still."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The clock of the machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def iso_ms(moment: datetime) -> str:
+    """`2024-05-01T09:30:00.123Z`: ISO 8601 in UTC with milliseconds, the spelling of every wire."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,188 @@
+"""The composition root: the only module that picks concrete storage, clock, host and dialects."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from palaver.config import ServerSettings
+from palaver.csml.diagnostics import SourceError
+from palaver.csml.state import Limits
+from palaver.engine.bots import BotInvalid, Scenarios
+from palaver.engine.csml_scenario import CsmlScenario
+from palaver.engine.engine import Engine, EngineSettings
+from palaver.engine.outbound import Outbound, OutboundSettings
+from palaver.engine.scenario import Scenario
+from palaver.errors import ConfigError
+from palaver.folder import BotFolder, read_components
+from palaver.http.app import Application
+from palaver.http.dialects import CLASSES, make_dialect
+from palaver.http.dialects.base import Dialect, Services
+from palaver.http.operations import Operations
+from palaver.http.request import BodyLimits
+from palaver.model import Bot
+from palaver.services.access import Access
+from palaver.services.bots import Bots
+from palaver.services.callbacks import Callbacks
+from palaver.services.chat import Chat
+from palaver.storage.urls import open_storage
+from palaver.storage.protocol import Credentials
+from palaver.types import JsonObject, SystemClock
+
+logger = logging.getLogger(__name__)
+
+FINISH_S = 5.0
+"""How long callbacks on their way are waited for at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A whole Palaver: its ASGI application and what the command line asks it."""
+
+    app: Application
+    bots: Bots
+    access: Access
+
+    async def load(self, folder: BotFolder) -> None:
+        """Serves a folder's bot, anew if it changed."""
+        loaded = await self.bots.load_folder(folder)
+        await self.access.admit(loaded, folder.settings.keys.given())
+
+
+@asynccontextmanager
+async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> AsyncIterator[Service]:
+    """Opens everything, serves the folders (none: the bots of the database), closes it again."""
+    clock = SystemClock()
+    storage = open_storage(settings.database)
+    await storage.open()
+    outbound = Outbound(_outbound_settings(settings))
+    callbacks = Callbacks(outbound)
+    try:
+        scenarios = Scenarios(scenario_builder(settings))
+        bots = Bots(
+            storage,
+            scenarios,
+            outbound,
+            clock,
+            modules_url=settings.modules_url,
+            modules_auth=settings.modules_auth,
+        )
+        engine = Engine(
+            storage,
+            outbound,
+            clock,
+            _engine_settings(settings),
+            load_other=bots.other,
+            after=callbacks.after_turn,
+        )
+        access = Access(
+            storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
+        )
+        services = Services(Chat(engine), bots, access, storage, clock, settings)
+        app = Application(
+            _dialects(services),
+            clock=clock,
+            limits=BodyLimits(settings.max_body_bytes, settings.max_json_depth),
+            cors_origins=settings.cors_origins,
+        )
+        service = Service(app, bots, access)
+        await _load(service, folders, await storage.bot_ids())
+        yield service
+    finally:
+        await callbacks.finish(FINISH_S)
+        await outbound.aclose()
+        await storage.close()
+
+
+async def _load(service: Service, folders: Sequence[BotFolder], stored: Sequence[str]) -> None:
+    for folder in folders:
+        await service.load(folder)
+    if folders:
+        return
+    for bot_id in stored:
+        try:
+            loaded = await service.bots.load_stored(bot_id)
+        except BotInvalid as error:
+            logger.warning("bot %s is not served: %s", bot_id, error)
+        else:
+            await service.access.admit(loaded, {})
+
+
+def _dialects(services: Services) -> list[Dialect]:
+    return [*(make_dialect(name, services) for name in CLASSES), Operations(services)]
+
+
+@asynccontextmanager
+async def open_credentials(settings: ServerSettings) -> AsyncIterator[Credentials]:
+    """The stored keys, for `palaver keys`."""
+    storage = open_storage(settings.database)
+    await storage.open()
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+# --- bots --------------------------------------------------------------------------------------
+
+
+def scenario_builder(settings: ServerSettings) -> Callable[[Bot], Scenario]:
+    """How a bot becomes a scenario, with the limits and components of this service."""
+    limits = Limits(
+        steps=settings.step_limit,
+        instructions=settings.max_instructions,
+        depth=settings.max_depth,
+        payload_bytes=settings.max_payload_bytes,
+        value_bytes=settings.max_value_bytes,
+        messages=settings.max_messages,
+    )
+    shared = _shared_components(settings)
+
+    def build_scenario(bot: Bot) -> Scenario:
+        flows = {reference for flow in bot.flows for reference in (flow.id, flow.name)}
+        if bot.default_flow not in flows:
+            raise BotInvalid("The bot's default_flow does not exist")
+        try:
+            return CsmlScenario(bot, limits, shared)
+        except SourceError as error:
+            raise BotInvalid(f"invalid bot: {error}", error.diagnostics) from error
+
+    return build_scenario
+
+
+def _shared_components(settings: ServerSettings) -> JsonObject:
+    """Components of COMPONENTS_DIR (csml-language §8.5). Raises: ConfigError."""
+    if settings.components_dir is None:
+        return {}
+    found, problems = read_components(Path(settings.components_dir))
+    if problems:
+        raise ConfigError("; ".join(str(problem) for problem in problems))
+    return found
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+
+def _outbound_settings(settings: ServerSettings) -> OutboundSettings:
+    return OutboundSettings(
+        timeout_s=settings.http_timeout_s,
+        max_response_bytes=settings.http_max_bytes,
+        max_redirects=settings.http_max_redirects,
+        allow_hosts=frozenset(settings.allow_hosts),
+        allow_loopback=settings.is_loopback,
+        disable_ssl_verify=settings.disable_ssl_verify,
+    )
+
+
+def _engine_settings(settings: ServerSettings) -> EngineSettings:
+    return EngineSettings(
+        turn_wait_s=settings.turn_wait_s,
+        turn_compute_s=settings.turn_compute_s,
+        turn_total_s=settings.turn_total_s,
+        max_memory_bytes=settings.max_memory_bytes,
+        ttl_days=settings.ttl_days,
+        low_data=settings.low_data_mode,
+    )

@@ -1,0 +1,50 @@
+"""Every test here runs on every backend: it asks for `storage` and gets an open, empty one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from palaver.storage.memory import MemoryStorage
+from palaver.storage.protocol import Storage
+from palaver.storage.urls import open_storage
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class ReversingCipher:
+    """Seals by writing backwards, so that a body that is read unopened is noticed."""
+
+    is_plain = False
+
+    def seal(self, body: bytes) -> bytes:
+        return body[::-1]
+
+    unseal = seal
+
+    def seal_text(self, text: str) -> str:
+        return text[::-1]
+
+    unseal_text = seal_text
+
+
+@pytest.fixture(params=["memory", "sqlite file", "sqlite :memory:", "sqlite sealed"])
+def closed_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "memory":
+        return MemoryStorage()
+    if request.param == "sqlite file":
+        return open_storage(f"sqlite:///{tmp_path}/palaver.db?durability=normal")
+    cipher = ReversingCipher() if request.param == "sqlite sealed" else None
+    return open_storage(":memory:", cipher=cipher)
+
+
+@pytest.fixture
+async def storage(closed_storage: Storage, anyio_backend: str) -> AsyncIterator[Storage]:
+    await closed_storage.open()
+    yield closed_storage
+    await closed_storage.close()

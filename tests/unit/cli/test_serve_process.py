@@ -1,0 +1,141 @@
+"""`palaver serve` as a process with a small stand-in for the service: lines, signals, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+STAND_IN = """
+import asyncio, contextlib, sys, types
+from palaver import folder
+from palaver.errors import NotADatabase
+folder.check_flows = lambda *_: ()
+wiring = types.ModuleType("palaver.wiring")
+
+async def app(scope, receive, send):
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1)
+    if scope["path"] == "/stuck":
+        await asyncio.sleep(60)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+
+class Service:
+    app = staticmethod(app)
+    class bots:
+        loaded = staticmethod(lambda: (types.SimpleNamespace(id="pizza", hex_id="h", name="P"),))
+    class access:
+        keys_of = staticmethod(lambda bot: {"studio_key": "SECRET"})
+    async def load(self, folder):
+        print("NEW", len(folder.bot.flows), flush=True)
+
+@contextlib.asynccontextmanager
+async def build(settings, folders):
+    if settings.database == "bad":
+        raise NotADatabase("bad is no database")
+    yield Service()
+    print("CLOSED", flush=True)
+
+wiring.build = build
+sys.modules["palaver.wiring"] = wiring
+from palaver.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@contextmanager
+def serving(bot: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that serves, and its address, read from its first line."""
+    command = [sys.executable, "-W", "error", "-c", STAND_IN, "serve", str(bot), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith("Palaver listens at "), first + str(process.communicate()[1])
+        yield process, first.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def test_it_answers_and_stops_when_told_to(bot_folder: Path) -> None:
+    with serving(bot_folder) as (process, url):
+        assert get(url) == "done"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+        assert process.returncode == 0
+        assert "CLOSED" in out
+        assert "SECRET" not in out, "keys are shown on a terminal only"
+        assert "$(palaver keys show pizza studio_key)" in out
+        assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_turn_in_progress_is_finished(bot_folder: Path, number: signal.Signals) -> None:
+    with serving(bot_folder) as (process, url):
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(get(url + "/slow")))
+        asking.start()
+        time.sleep(0.3)
+        process.send_signal(number)
+        asking.join(10)
+        assert answers == ["done"]
+        assert process.wait(10) == 0
+
+
+def test_a_second_signal_stops_at_once(bot_folder: Path) -> None:
+    with serving(bot_folder) as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert process.poll() is None
+            before = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 128 + signal.SIGINT
+            assert time.monotonic() - before < 2
+
+
+def test_a_database_that_is_none_is_the_environments_fault(bot_folder: Path) -> None:
+    command = [sys.executable, "-c", STAND_IN, "serve", str(bot_folder), "--port", "0"]
+    done = subprocess.run([*command, "--database", "bad"], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "palaver: bad is no database\n"
+    assert done.stdout == ""
+
+
+def test_watch_loads_what_was_saved_and_survives_mistakes(bot_folder: Path) -> None:
+    with serving(bot_folder, "--watch") as (process, url):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        (bot_folder / "palaver.toml").write_text("[bot]\nnope = 1\n")
+        while "not loaded" not in (line := process.stderr.readline()):
+            assert line
+        assert get(url) == "done"
+        (bot_folder / "palaver.toml").unlink()
+        (bot_folder / "flows" / "More.csml").write_text("start:\n  goto end\n")
+        while not (line := process.stdout.readline()).startswith("NEW"):
+            assert line
+        assert line.startswith("NEW")
