@@ -91,12 +91,16 @@ class BotVersion:
 
 
 class Event(NamedTuple):
-    """What the person did. `value` is bare `event` in a script. Spec: engine §2.3."""
+    """What the person did. `value` is bare `event` in a script. Spec: engine §2.3.
+
+    `received` is the payload as it came, where it says more than type and content.
+    """
 
     content_type: str
     content: JsonObject
     value: str
     secure: bool = False
+    received: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from palaver.services.access import Access
 from palaver.services.bots import Bots
 from palaver.services.callbacks import Callbacks
 from palaver.services.chat import Chat
-from palaver.storage.urls import open_storage
 from palaver.storage.protocol import Credentials
+from palaver.storage.urls import open_storage
 from palaver.types import JsonObject, SystemClock
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         access = Access(
             storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
         )
-        services = Services(Chat(engine), bots, access, storage, clock, settings)
+        services = Services(Chat(engine, callbacks), bots, access, storage, clock, settings)
         app = Application(
             _dialects(services),
             clock=clock,
@@ -142,9 +142,6 @@ def scenario_builder(settings: ServerSettings) -> Callable[[Bot], Scenario]:
     shared = _shared_components(settings)
 
     def build_scenario(bot: Bot) -> Scenario:
-        flows = {reference for flow in bot.flows for reference in (flow.id, flow.name)}
-        if bot.default_flow not in flows:
-            raise BotInvalid("The bot's default_flow does not exist")
         try:
             return CsmlScenario(bot, limits, shared)
         except SourceError as error:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import click
 
@@ -28,6 +28,9 @@ from palaver.problems import EnvironmentFailed, UsageError
 
 if TYPE_CHECKING:
     from palaver.wiring import Service
+
+FolderState: TypeAlias = tuple[tuple[str, int, int], ...]
+"""Path, time and size of each file of a folder."""
 
 GRACE_S: Final = 10
 """Seconds that turns in progress have to finish after the first signal."""
@@ -51,6 +54,8 @@ def serve(folders: tuple[Path, ...], **options: object) -> None:
 
     Each option is also PALAVER_… in the environment and a key under [server] in palaver.toml.
     """
+    # Taken before anything is read, so that no save is missed.
+    states = {folder: _state_of(folder) for folder in folders}
     bots = read_folders(folders)
     for folder in bots:
         for warning in folder.warnings:
@@ -58,7 +63,7 @@ def serve(folders: tuple[Path, ...], **options: object) -> None:
     settings = join_settings(options, bots)
     refuse_unsafe(settings, bots)
     with open_port(settings.host, settings.port) as listener:
-        run_server(settings, bots, listener)
+        run_server(settings, bots, listener, states)
 
 
 def refuse_unsafe(settings: ServerSettings, bots: Sequence[BotFolder]) -> None:
@@ -112,20 +117,31 @@ def _port_refusal(host: str, port: int, error: OSError) -> str:
 
 
 def run_server(
-    settings: ServerSettings, bots: Sequence[BotFolder], listener: socket.socket
+    settings: ServerSettings,
+    bots: Sequence[BotFolder],
+    listener: socket.socket,
+    states: dict[Path, FolderState],
 ) -> None:
-    """Builds the service and answers until it is told to stop."""
+    """Builds the service and answers until it is told to stop.
+
+    Args:
+        states: how the folders were when they were read; watched from there on.
+    """
+    serving = _serve(settings, bots, listener, states)
     if sys.platform == "win32":
-        asyncio.run(_serve(settings, bots, listener))
+        asyncio.run(serving)
         return
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, bots, listener))
+        runner.run(serving)
 
 
 async def _serve(
-    settings: ServerSettings, bots: Sequence[BotFolder], listener: socket.socket
+    settings: ServerSettings,
+    bots: Sequence[BotFolder],
+    listener: socket.socket,
+    states: dict[Path, FolderState],
 ) -> None:
     import uvicorn
 
@@ -151,7 +167,7 @@ async def _serve(
                 settings, service, bots, int(listener.getsockname()[1])
             )
             stopping.server = server
-            watching = asyncio.create_task(_watch(service, bots)) if settings.watch else None
+            watching = asyncio.create_task(_watch(service, states)) if settings.watch else None
             try:
                 await server.serve(sockets=[listener])
             finally:
@@ -244,9 +260,8 @@ def _server_class() -> type:
 # --- watching ----------------------------------------------------------------------------------
 
 
-async def _watch(service: Service, bots: Sequence[BotFolder]) -> None:
+async def _watch(service: Service, states: dict[Path, FolderState]) -> None:
     """Loads a folder again when something in it changed; with mistakes, says them and goes on."""
-    states = {folder.path: _state_of(folder.path) for folder in bots}
     while True:
         await asyncio.sleep(WATCH_S)
         for path, before in states.items():
@@ -268,10 +283,11 @@ async def _reload(service: Service, path: Path) -> None:
         click.echo(f"{path}: loaded", err=True)
 
 
-def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _state_of(folder: Path) -> FolderState:
     """Names, times and sizes of all files in a folder: equal while nothing was saved."""
     found = []
-    for root, _, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             with contextlib.suppress(OSError):
                 status = os.stat(os.path.join(root, name))

@@ -114,7 +114,7 @@ class ExpressionParser(StringParser):
                 if not self.operator(ladder):
                     break
         except Miss as miss:
-            self.memo[start, self.end] = miss
+            self.memo[start, self.end] = Miss(miss.offset, miss.reason)  # without traceback
             raise
         finally:
             self.depth -= 1

@@ -96,10 +96,9 @@ class Memories:
 
     def forget_later(self, names: tuple[str, ...] | None) -> None:
         """Forgets in the store only: what a function forgets, its caller still sees (§6.4)."""
-        if names is None:
-            self._forgotten.update(dict.fromkeys(self._stored))
-        else:
-            self._forgotten.update(dict.fromkeys(names))
+        for name in (*self._stored, *self._values) if names is None else names:
+            self._forgotten[name] = None
+            self._changed.pop(name, None)
 
     def changes(self, max_bytes: int) -> Iterator[Forget | Remember]:
         """What the turn changed: forgotten ones first, then the last value of each changed one."""

@@ -221,9 +221,10 @@ def _texts(operation: Operation, a: Value, b: Value) -> Value:
         return Value(a.data + b.data, a.position, secure)  # type: ignore[operator]
     if left is None or right is None:
         raise TypeError
+    secure = SECURE if a.is_secure or b.is_secure else None  # a digit text is easily got back
     if isinstance(left, int) and isinstance(right, int):
-        return Value(operation.int_texts(left, right), a.position)
-    return Value(operation.float_texts(float(left), float(right)), a.position)
+        return Value(operation.int_texts(left, right), a.position, secure)
+    return Value(operation.float_texts(float(left), float(right)), a.position, secure)
 
 
 def _kind_after_conversion(x: Data, y: Data) -> str:

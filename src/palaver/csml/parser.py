@@ -299,6 +299,12 @@ def constant_diagnostics(flow: Flow) -> tuple[Diagnostic, ...]:
         if isinstance(declaration, Constant):
             try:
                 constant_value(declaration.value)
+            except RecursionError:
+                found.append(
+                    Diagnostic(
+                        TOO_DEEP, "error", flow.name, declaration.at, None, TOO_NESTED, TOO_NESTED
+                    )
+                )
             except ConstantError as error:
                 reason = error.reason
                 found.append(

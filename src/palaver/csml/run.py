@@ -16,7 +16,7 @@ from palaver.csml.memory import Memories
 from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
 from palaver.csml.state import Back, Frame, Held, Jump, Limits, Run
-from palaver.csml.texts import check_size, from_json, from_memory, to_memory
+from palaver.csml.texts import check_size, from_json, from_memory, to_hold
 from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
 from palaver.types import Json, JsonObject
@@ -301,7 +301,7 @@ def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObjec
     for name, value in frame.locals.items():
         if not value.is_secure:
             check_size(value, state.limits.value_bytes)
-            variables[name] = to_memory(value)
+            variables[name] = to_hold(value)
     return {
         "index": {"command_index": held.number, "loop_index": [*reversed(state.loops)]},
         "step_vars": variables,

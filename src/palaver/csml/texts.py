@@ -315,6 +315,11 @@ def to_memory(value: Value) -> Json:
     return {"_additional_info": _json_of(info, _nested_json), "value": form}
 
 
+def to_hold(value: Value) -> Json:
+    """The form kept with a hold: as a memory's, without info (§9, `Or`)."""
+    return _stored(value, inside_object=False)
+
+
 def _stored(value: Value, *, inside_object: bool) -> Json:
     data = value.data
     if value.is_secure:

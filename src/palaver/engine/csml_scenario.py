@@ -96,7 +96,7 @@ class CsmlScenario:
         return [
             unit
             for unit, commands in self._command_lists
-            if any(pattern.search(command) for command in commands)
+            if any(pattern.is_in(command) for command in commands)
         ]
 
     # --- looking ---------------------------------------------------------------------------

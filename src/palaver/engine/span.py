@@ -118,11 +118,13 @@ class Span:
 
     # --- messages --------------------------------------------------------------------------
 
-    def receive(self, event: Event) -> None:
+    def receive(self, event: Event, *, is_secret: bool) -> None:
         """Records the event; of a secret one only that it came."""
-        payload = SECRET
-        if not event.secure:
-            payload = {"content_type": event.content_type, "content": event.content}
+        if is_secret:
+            payload = SECRET
+        else:
+            plain: JsonObject = {"content_type": event.content_type, "content": event.content}
+            payload = event.received or plain
         self._append(payload, Direction.RECEIVE, 0)
 
     def say(self, payload: JsonObject) -> None:

@@ -75,8 +75,7 @@ async def make_turn(ask: Ask, world: World) -> Result:
 def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Event]:
     conversation = None if ask.closes_first else state.conversation
     event = ask.event
-    if state.hold is not None and state.hold.get("secure") is True:
-        event = event._replace(secure=True)  # also when a command takes it (engine §6.5)
+    was_secret = state.hold is not None and state.hold.get("secure") is True
     place = Place(None, None, None)
     if conversation is not None:
         place = Place(conversation.flow_id, conversation.step_id, state.hold)
@@ -86,7 +85,10 @@ def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Eve
     span = Span(ask.client, ask.bot, state, conversation, entry, now=world.now)
     if state.conversation is not None and conversation is None:
         span.close(state.conversation)
-    span.receive(event)
+    # An answer to a hold_secure is not stored, also when a command took it (engine §6.5).
+    span.receive(event, is_secret=event.secure or was_secret)
+    if was_secret and entry.hold is not None:
+        event = event._replace(secure=True)
     for name, value in ask.memories.items():
         if value is None:
             span.forget((name,))

@@ -149,8 +149,7 @@ class Bots:
         """
         if bot is not None:
             bot = await self._with_modules(bot)
-            scenario = self._scenarios.get(bot)
-            return RunnableBot(bot, scenario, bot.apps_endpoint, multibot)
+            return self._runnable(bot, bot.apps_endpoint, multibot)
         if bot_id is None:
             raise BotNotFound("Invalid bot_opt format")
         return await self._stored(bot_id, version_id, apps_endpoint, multibot)
@@ -169,7 +168,15 @@ class Bots:
                 own.bot, own.scenario, apps_endpoint or own.apps_endpoint, multibot or own.multibot
             )
         version = await self._version(bot_id, version_id)
-        return RunnableBot(version.bot, self._scenarios.get(version.bot), apps_endpoint, multibot)
+        return self._runnable(version.bot, apps_endpoint, multibot)
+
+    def _runnable(
+        self, bot: Bot, apps_endpoint: str | None, multibot: tuple[OtherBot, ...]
+    ) -> RunnableBot:
+        scenario = self._scenarios.get(bot)
+        if not any(bot.default_flow in (flow.id, flow.name) for flow in bot.flows):
+            raise BotInvalid("The bot's default_flow does not exist")
+        return RunnableBot(bot, scenario, apps_endpoint, multibot)
 
     async def _version(self, bot_id: str, version_id: str | None) -> BotVersion:
         if version_id is None:

@@ -20,6 +20,10 @@ from palaver.types import Json, JsonObject, iso_ms
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
+"""How long a receiver may take for one notification."""
+
+SETTLE_S = 0.5
+"""How long a client's next turn waits for the notifications of the one before."""
 
 
 class Callbacks:
@@ -28,7 +32,7 @@ class Callbacks:
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
         self._queues: dict[tuple[Client, str], list[bytes]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[tuple[Client, str], asyncio.Task[None]] = {}
 
     def after_turn(self, ask: Ask, result: Result) -> None:
         """Takes what a stored turn has to tell."""
@@ -46,9 +50,9 @@ class Callbacks:
         waiting = list(bodies)
         if waiting:
             self._queues[client, url] = waiting
-            task = asyncio.get_running_loop().create_task(self._drain(client, url, waiting))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[client, url] = asyncio.get_running_loop().create_task(
+                self._drain(client, url, waiting)
+            )
 
     async def _drain(self, client: Client, url: str, waiting: list[bytes]) -> None:
         try:
@@ -59,12 +63,22 @@ class Callbacks:
                 elif answer.status >= 400:
                     logger.warning("callback %s answered %d", url, answer.status)
         finally:
-            del self._queues[client, url]
+            del self._queues[client, url], self._tasks[client, url]
+
+    async def settle(self, client: Client, timeout_s: float = SETTLE_S) -> None:
+        """Waits a moment until what earlier turns of the client said has gone out.
+
+        So a client's next turn does not overtake the notifications of the one before, as in the
+        reference; but a slow receiver holds it for `timeout_s` at most.
+        """
+        own = [task for key, task in self._tasks.items() if key[0] == client]
+        if own:
+            await asyncio.wait(own, timeout=timeout_s)
 
     async def finish(self, timeout_s: float) -> None:
         """Waits for what is on its way, but not for ever."""
         if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=timeout_s)
+            await asyncio.wait(tuple(self._tasks.values()), timeout=timeout_s)
 
 
 def notifications(ask: Ask, turn: Turn, *, end: bool) -> list[bytes]:

@@ -11,6 +11,7 @@ import logging
 from palaver.engine.ask import Answer, Ask, Encode, Prepare
 from palaver.engine.engine import Engine
 from palaver.model import Client, Repeat
+from palaver.services.callbacks import Callbacks
 
 __all__ = ["Answer", "Ask", "Chat", "Encode", "Prepare"]
 
@@ -28,8 +29,9 @@ authors = logging.getLogger("palaver.bot")
 class Chat:
     """Takes turns for the dialects; what authors `log` goes to the operator's log."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, callbacks: Callbacks) -> None:
         self._engine = engine
+        self._callbacks = callbacks
 
     async def answer(
         self, client: Client, prepare: Prepare, encode: Encode, *, repeat: Repeat | None = None
@@ -44,6 +46,7 @@ class Chat:
             ConversationBusy: another turn of the client took longer than `turn_wait_s`.
             StorageError: nothing is stored.
         """
+        await self._callbacks.settle(client)
         answer = await self._engine.handle(client, prepare, encode, repeat=repeat)
         if answer.turn is not None:
             for line in answer.turn.logs:

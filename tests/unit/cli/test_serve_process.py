@@ -62,12 +62,16 @@ def serving(bot: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], s
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    # A pipe that stays silent must not hang the tests.
+    watchdog = threading.Timer(30, process.kill)
+    watchdog.start()
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
         assert first.startswith("Palaver listens at "), first + str(process.communicate()[1])
         yield process, first.split()[-1]
     finally:
+        watchdog.cancel()
         process.kill()
         process.communicate()
 

@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import random
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -139,6 +140,19 @@ def test_connections_are_kept(web: WebServer) -> None:
 
     through(twice)
     assert len({seen["port"] for seen in web.seen}) == 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
+def test_a_kept_connection_does_not_wait_for_acknowledgements(web: WebServer) -> None:
+    async def timed(door: Outbound) -> float:
+        took = []
+        for _ in range(6):
+            start = time.perf_counter()
+            await door.send(HttpRequest("GET", f"{web.url}/", (), None))
+            took.append(time.perf_counter() - start)
+        return min(took[1:])
+
+    assert through(timed) < 0.03, "40 ms is what a delayed acknowledgement takes"
 
 
 @pytest.mark.parametrize(

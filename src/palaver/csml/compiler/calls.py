@@ -57,8 +57,9 @@ def compile_arguments(
 
     def make(unit: FlowUnit, at: Position) -> Gather:
         is_named = any(argument.name is not None for argument in arguments)
-        if is_named and not _is_well_formed(arguments):
-            return _refuse(at)
+        misplaced = _misplaced(arguments)
+        if misplaced is not None:
+            return _refuse(misplaced)
         parts = tuple(
             (argument.name or f"arg{number}", unit.expression(argument.value, quiet=quiet))
             for number, argument in enumerate(arguments)
@@ -70,11 +71,18 @@ def compile_arguments(
     return make
 
 
-def _is_well_formed(arguments: tuple[nodes.Argument, ...]) -> bool:
-    """One positional argument may follow the first named one, if there were none before."""
-    first = next(i for i, argument in enumerate(arguments) if argument.name is not None)
-    behind = sum(argument.name is None for argument in arguments[first:])
-    return behind == 0 or (behind == 1 and first == 0)
+def _misplaced(arguments: tuple[nodes.Argument, ...]) -> Position | None:
+    """Where a positional argument stands too many: behind the first named one only one may, and
+    only if there was none before."""
+    positional, has_named = 0, False
+    for argument in arguments:
+        if argument.name is not None:
+            has_named = True
+        elif has_named and positional:
+            return argument.value.at
+        else:
+            positional += 1
+    return None
 
 
 def _refuse(at: Position) -> Gather:

@@ -207,14 +207,17 @@ def resolver(elements: tuple[Element, ...]) -> Callable[[Frame], Resolved]:
     return resolve
 
 
-def resolve_for_variable(resolve: Callable[[Frame], Resolved], frame: Frame) -> Resolved:
-    """Resolves; a fatal error is said softly, then comes again fatally (§12.2)."""
+def resolve_for_variable(
+    resolve: Callable[[Frame], Resolved], frame: Frame, *, quiet: bool
+) -> Resolved:
+    """Resolves; a fatal error is said softly (unless quiet), then comes again fatally (§12.2)."""
     try:
         return resolve(frame)
     except BudgetExceeded:
         raise
     except RunError as error:
-        frame.run.soft(error.text, error.at)
+        if not quiet:
+            frame.run.soft(error.text, error.at)
         return resolve(frame)
 
 
@@ -234,7 +237,9 @@ def follow(
     """Applies resolved elements to a value. A missing member ends the path with Null."""
     for element, key in zip(elements, resolved, strict=True):
         if element.arguments is not None:
-            value = invoke(run, value, root, element, key, frozen=frozen)
+            if element.has_named:
+                return run.soft(NOT_NAMED, element.at)
+            value = call_method(run, value, root, element.name, key, element.at, frozen=frozen)
             root = content_type_of(value)
             quiet = False
             continue
@@ -243,6 +248,8 @@ def follow(
             return missing(run, key, element.at, quiet=quiet)
         if value.meta is not None and value.meta.secure and not found.is_secure:
             found = _reveal(found)
+        if getattr(value.data, "shared", False):
+            share(found)  # a member of what others see is seen by them too
         value = found
     return value
 
@@ -250,14 +257,6 @@ def follow(
 def _reveal(found: Value) -> Value:
     """A member of a secret container: texts and containers stay secret (§6.10, Palaver)."""
     return secured(found) if found.data.__class__ in (str, Items, Members) else found
-
-
-def invoke(
-    run: Run, value: Value, root: str, element: Element, args: Any, *, frozen: bool = False
-) -> Value:
-    if element.has_named:
-        return run.soft(NOT_NAMED, element.at)
-    return call_method(run, value, root, element.name, args, element.at, frozen=frozen)
 
 
 def member(value: Value, key: int | str) -> Value | None:
@@ -287,6 +286,8 @@ def missing(run: Run, key: int | str, at: Position, *, quiet: bool) -> Value:
 def compile_path(node: nodes.Path, unit: FlowUnit, *, quiet: bool) -> Evaluate:
     """A path, by what it starts from."""
     root = node.root
+    if isinstance(root, nodes.Path):  # `(o.a).b`: the reference drops what follows such a group
+        return compile_path(root, unit, quiet=quiet)
     if isinstance(root, nodes.Name):
         compile_root = _ROOTS.get(root.name, _variable_path)
         return compile_root(node, root, unit, quiet)
@@ -326,7 +327,7 @@ def _variable_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bo
         return _owning_path(name, at, elements, resolve, quiet)
 
     def path(frame: Frame) -> Value:
-        resolved = resolve_for_variable(resolve, frame)
+        resolved = resolve_for_variable(resolve, frame, quiet=quiet)
         value = find(frame)
         run = frame.run
         if value is None:
@@ -363,7 +364,7 @@ def _owning_path(
     first_method = next(i for i, e in enumerate(elements) if e.arguments is not None)
 
     def path(frame: Frame) -> Value:
-        resolved = resolve_for_variable(resolve, frame)
+        resolved = resolve_for_variable(resolve, frame, quiet=quiet)
         value = own_variable(frame, name)
         if value is None:
             return lost(frame, name, at, elements, resolve, quiet=quiet)

@@ -111,11 +111,12 @@ def too_large(limit: int, at: Position) -> RunError:
 
 def _debug(node: nodes.Debug, unit: FlowUnit) -> Execute:
     evaluate = compile_expression(node.value, unit)
+    after = Position(node.at.line, node.at.column + len("debug"))
 
     def debug(frame: Frame) -> int:
         value = evaluate(frame)
         if value.is_secure:
-            frame.run.soft(SECRET_SHOWN, value.position)
+            frame.run.soft(SECRET_SHOWN, after)
         else:
             frame.run.say({"content_type": "debug", "content": {"args": [to_text(value)]}})
         return 0
@@ -236,6 +237,7 @@ def _assign_path(node: nodes.Assign, unit: FlowUnit) -> Execute:
     resolve = resolver(elements)
     name, at, operator = node.name, node.name_at, node.operator
     find = lookup(name, at, unit)
+    calls_method = any(element.arguments is not None for element in elements)
 
     def assign(frame: Frame) -> int:
         value = evaluate(frame)
@@ -243,6 +245,10 @@ def _assign_path(node: nodes.Assign, unit: FlowUnit) -> Execute:
             return _refuse_secret(frame, value)
         value = recaptured(value, frame)
         resolved = resolve(frame)
+        if calls_method:  # what a method gives is nobody's: it is called, nothing is assigned
+            old = find(frame) or Value(None, at)
+            follow_path(frame.run, old, content_type_of(old), elements, resolved, quiet=False)
+            return 0
         if operator != "=":
             old = find(frame) or Value(None, at)
             root = content_type_of(old)

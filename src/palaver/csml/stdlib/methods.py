@@ -38,6 +38,7 @@ from palaver.csml.values import (
     Members,
     Meta,
     Value,
+    owned,
     secured,
     share,
 )
@@ -104,6 +105,8 @@ def call_method(
             raise SoftError(FROZEN)
         if not method.low <= len(args) <= method.high:
             raise SoftError(f"usage: {method.usage}")
+        if method.mutates:
+            receiver = owned(receiver)
         result = method.function(run, receiver, args, at)
     except SoftError as error:
         return soften(run, error, at)

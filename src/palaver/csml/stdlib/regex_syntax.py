@@ -105,7 +105,7 @@ _META: Final = frozenset("\\.+*?()|[]{}^$#&-~")
 _CONTROLS: Final = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 _LOOKAROUND: Final = ("?=", "?!", "?<=", "?<!")
-_NO_BLANKS: Final = frozenset(sets.WHITE_SPACE)
+_BLANKS: Final = frozenset(sets.WHITE_SPACE)
 
 
 class _Parser:
@@ -149,7 +149,7 @@ class _Parser:
         """Passes blanks and comments under `(?x)`. Returns: whether anything is left."""
         if self.flags.x:
             while self.at < len(self.text):
-                if self.text[self.at] in _NO_BLANKS:
+                if self.text[self.at] in _BLANKS:
                     self.at += 1
                 elif self.text[self.at] == "#":
                     end = self.text.find("\n", self.at)
@@ -314,7 +314,7 @@ class _Parser:
         return int(digits or "0")
 
     def _skip_count_blanks(self) -> None:
-        while self._peek() in _NO_BLANKS:
+        while self._peek() in _BLANKS:
             self.at += 1
         self._skip_blanks()
 

@@ -48,7 +48,7 @@ def event_from_payload(payload: Json) -> Event:
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(value, str):
         raise EventRejected(complaint)
-    return Event(content_type, content, value, is_secure)
+    return Event(content_type, content, value, is_secure, payload)
 
 
 def flow_trigger(content: Json, *, secure: bool = False) -> Event:

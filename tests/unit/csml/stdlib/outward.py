@@ -54,7 +54,8 @@ class OutwardRun(fakes.FakeRun):
 
 def make(table: Builtins, name: str, args: Arguments, run: Any = None) -> Value:
     """A built-in's result as a value. Raises: SoftError."""
-    result = table[name].function(run or OutwardRun(), args, HERE)
+    running: Any = run or OutwardRun()
+    result = table[name].function(running, args, HERE)
     return result if isinstance(result, Value) else Value(result, HERE)
 
 
@@ -63,7 +64,8 @@ def invoke(methods: Methods, this: Any, name: str, *args: Any, run: Any = None) 
     method = methods[name]
     if not method.low <= len(args) <= method.high:
         raise SoftError(f"usage: {method.usage}")
-    result = method.function(run or OutwardRun(), value(this), tuple(map(value, args)), HERE)
+    running: Any = run or OutwardRun()
+    result = method.function(running, value(this), tuple(map(value, args)), HERE)
     return result if isinstance(result, Value) else Value(result, HERE)
 
 

@@ -122,4 +122,4 @@ def test_uuid_refuses_other_versions(args: object) -> None:
 @pytest.mark.parametrize("wrong", [4, None, ["v4"]])
 def test_uuid_of_no_text_answers_with_the_text_of_floor(wrong: object) -> None:
     with pytest.raises(SoftError, match=r"^Floor builtin expects"):
-        make(IDENTITY_BUILTINS, "UUID", positional(wrong))  # type: ignore[arg-type]
+        make(IDENTITY_BUILTINS, "UUID", positional(wrong))

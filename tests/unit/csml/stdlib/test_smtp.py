@@ -46,7 +46,7 @@ def mailed(email: Any, mailer: Value | None = None) -> Mail:
 
 
 def parsed(mail: Mail) -> EmailMessage:
-    return cast(EmailMessage, message_from_bytes(mail.message, policy=default))
+    return message_from_bytes(mail.message, policy=default)
 
 
 def refusal(email: Any, mailer: Value | None = None) -> str:

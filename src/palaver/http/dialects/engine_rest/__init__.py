@@ -205,7 +205,7 @@ class EngineRest(Dialect):
                 bot=None if in_request is None else decode.bot_from_body(in_request),
                 bot_id=bot_id,
                 version_id=body.version_id,
-                apps_endpoint=body.apps_endpoint or body.fn_endpoint,
+                apps_endpoint=decode.endpoint_of(body),
                 multibot=decode.other_bots(body.multibot),
             )
             low_data = told.low_data_mode

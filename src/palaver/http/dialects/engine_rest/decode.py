@@ -140,7 +140,7 @@ def bot_from_body(body: BotBody) -> Bot:
         name=body.name,
         flows=tuple(map(_flow, body.flows)),
         default_flow=body.default_flow,
-        apps_endpoint=body.apps_endpoint or body.fn_endpoint,
+        apps_endpoint=endpoint_of(body),
         modules=tuple(map(_module, body.modules or ())),
         custom_components=_object(body.custom_components),
         native_components=_object(body.native_components),
@@ -231,3 +231,8 @@ def check_memory_key(key: str) -> None:
         raise Malformed("key can't be longer than 255 character")
     if _NUMBER.fullmatch(key):
         raise Malformed("Int/Float can't be used as key")
+
+
+def endpoint_of(body: BotBody | RunBody) -> str | None:
+    """Where apps are, by either name; an empty text is an endpoint, too (engine §12)."""
+    return body.fn_endpoint if body.apps_endpoint is None else body.apps_endpoint
