@@ -35,7 +35,7 @@ def check_flows(
         [(source, trees[path]) for path, source in modules.items()],
         default_flow,
     ):
-        path, source = sources[diagnostic.flow]
+        path, source = sources.get(diagnostic.flow) or next(iter(sources.values()))
         found.append(problem_from_diagnostic(path, source, diagnostic))
     return tuple(found)
 

@@ -87,12 +87,11 @@ async def _in_process(bot: BotFolder, database: str) -> AsyncIterator[Link]:
 
     settings = join_settings({"database": database}, [bot])
     async with build(settings, [bot]) as service:
-        loaded = service.bots.find(bot.bot.id)
-        keys = dict(service.access.keys_of(loaded))
+        keys = [service.access.keys_of(loaded) for loaded in service.bots.loaded()]
         transport = httpx.ASGITransport(app=service.app)
         base = "http://127.0.0.1"
         async with httpx.AsyncClient(transport=transport, base_url=base, timeout=600) as http:
-            yield Link(http, keys)
+            yield Link(http, keys[0])
 
 
 @contextlib.asynccontextmanager
@@ -230,7 +229,7 @@ class Session:
             found = await self.send(call, {"X-Api-Key": key} if key else {}, is_traced=False)
             if found is None:
                 return
-            memories = {memory["key"]: memory["value"] for memory in found}
+            memories = {memory["key"]: _plain(memory["value"]) for memory in found}
         if not memories:
             self.show("(no memories)")
         for name, value in (memories or {}).items():
@@ -271,6 +270,15 @@ class Session:
             raise EnvironmentFailed(
                 f"what answers at {where} is no Palaver: {shown[:60]!r}"
             ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A stored memory without the marks of its type (csml-language §7.4)."""
+    if isinstance(value, dict):
+        if value.keys() == {"_content_type", "_content"}:
+            return _plain(value["_content"])
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _pretty(text: str) -> str:

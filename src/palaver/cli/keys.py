@@ -68,10 +68,10 @@ def rotate_key(bot: str, name: str, database: str | None) -> None:
         raise ConfigError(f"{name} stands in {folder.path / 'palaver.toml'}: change it there")
     if name == "engine_key":
         raise ConfigError("engine_key is never generated: set it in palaver.toml")
-    from palaver.services.access import generate_key
+    from palaver.services.access import GENERATORS
 
     bot_id = folder.bot.id if folder else bot
-    key = generate_key(name)
+    key = GENERATORS[name](bot_id)
     _run(_replace(bot_id, name, key, database, folder))
     click.echo(key)
 

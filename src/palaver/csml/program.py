@@ -114,7 +114,7 @@ def _first(declarations: Iterable[D]) -> dict[str, D]:
 
 def constant_value(node: nodes.Expression, unit: FlowUnit) -> Value:
     """Evaluates a constant's expression: literals and operators only, so it needs no turn."""
-    frame = Frame(Run.__new__(Run), unit, NOTHING, in_function=True)
+    frame = Frame(Run.__new__(Run), unit, NOTHING, {}, in_function=True)
     return compile_expression(node, unit)(frame)
 
 
@@ -185,10 +185,8 @@ class Program:
     def closure_scope(self, run: Run, closure: ClosureData | None) -> Frame:
         """A scope for the calls of one `map`, `filter` or `reduce` (§5.4)."""
         unit = code_of(closure, run).unit if closure is not None else run.flow
-        frame = Frame(run, unit, NOTHING, in_function=True)
-        if closure is not None:
-            frame.locals = dict(closure.captured)
-        return frame
+        captured = dict(closure.captured) if closure is not None else {}
+        return Frame(run, unit, NOTHING, captured, in_function=True, rebound=())
 
     def call_closure(
         self, run: Run, closure: ClosureData, values: list[Value], at: Position, scope: Frame | None
@@ -198,8 +196,8 @@ class Program:
         if len(parameters) > len(values):
             raise SoftError(TOO_FEW)
         frame = scope if scope is not None else self.closure_scope(run, closure)
-        for parameter, value in zip(parameters, values, strict=False):
-            frame.locals[parameter] = share(value)
+        frame.rebound = parameters
+        frame.locals.update(zip(parameters, values, strict=False))
         return code_of(closure, run).run(frame, at)
 
     def interpolate(self, frame: Frame, text: str) -> Value:

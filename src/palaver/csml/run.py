@@ -15,7 +15,7 @@ from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, So
 from palaver.csml.memory import Memories
 from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
-from palaver.csml.state import Back, Frame, Held, Jump, Limits, Run
+from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Limits, Run
 from palaver.csml.texts import check_size, from_json, from_memory, to_hold
 from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
@@ -68,6 +68,8 @@ def run(
     effects = state.effects
     try:
         _drive(state, inputs)
+    except ConversationOver:
+        effects.append(End())
     except BudgetExceeded as error:
         effects.append(Fail(state.placed(error.text, error.at), error.limit))
     except ArithmeticFailed as error:
@@ -167,7 +169,7 @@ def _drive(state: Run, inputs: Inputs) -> None:
         if executed >= limit:
             raise RunError(_step_limit(name))
         executed += 1
-        frame = Frame(state, unit, state.memories, in_function=False)
+        frame = Frame(state, unit, state.memories, {}, in_function=False)
         number = _restore(state, frame, step, hold) if hold is not None else None
         hold = None
         state.metadata = share(Value(_with_context(state, metadata, inputs), NOWHERE))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import msgspec
+
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.source import NOWHERE, Position
 from palaver.csml.values import ClosureData, Members, Value, null_because
@@ -61,6 +63,10 @@ class Back(NamedTuple):
 Exit: TypeAlias = "Held | Jump | Back | None"
 
 
+class ConversationOver(Exception):
+    """`previous` in a function of a conversation without history ends it there (§6.17)."""
+
+
 class Run:
     """One turn of a program.
 
@@ -70,7 +76,8 @@ class Run:
     """
 
     __slots__ = (
-        "bot_id", "context", "depth", "effects", "env", "event", "event_content", "exit", "flow", "has_apps", "home", "host",
+        "bot_id", "context", "depth", "effects", "env", "event", "event_content", "exit", "flow",
+        "has_apps", "home", "host",
         "left", "limits", "loops", "memories", "metadata", "on_slice", "previous", "program",
         "resumed_loops", "scope", "spent", "step",
     )  # fmt: skip
@@ -169,15 +176,18 @@ class Run:
         return self.program.closure_scope(self, closure)
 
 
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One scope's variables. `memories` is empty inside functions and closures (§7.2)."""
 
-    __slots__ = ("in_function", "locals", "memories", "result", "run", "unit")
+    run: Run
+    unit: FlowUnit
+    memories: Memories
+    locals: dict[str, Value]
+    in_function: bool = False
+    result: Value | None = None
+    rebound: tuple[str, ...] | None = None
+    """In a scope that serves several calls (`map` …): the names each call binds anew."""
 
-    def __init__(self, run: Run, unit: FlowUnit, memories: Memories, *, in_function: bool) -> None:
-        self.run = run
-        self.unit = unit
-        self.memories = memories
-        self.locals: dict[str, Value] = {}
-        self.result: Value | None = None
-        self.in_function = in_function
+    def gives_up(self, name: str) -> bool:
+        """Whether a local returned now is seen by nobody else afterwards."""
+        return self.in_function and (self.rebound is None or name in self.rebound)

@@ -152,3 +152,14 @@ async def test_a_key_is_replaced_on_demand(storage: Storage) -> None:
     await storage.replace_key("pizza", "studio_key", "a")
     await storage.replace_key("pizza", "studio_key", "b")
     assert await storage.keys_of("pizza") == {"studio_key": "b"}
+
+
+async def test_a_folders_digest_is_kept_until_its_bot_is_deleted(storage: Storage) -> None:
+    assert await storage.folder_digest("pizza") is None
+    for digest in ("d1", "d2"):
+        await storage.save_folder_digest("pizza", digest)
+    await storage.save_folder_digest("other", "d3")
+    assert await storage.folder_digest("pizza") == "d2"
+    await storage.delete_bot("pizza")
+    assert await storage.folder_digest("pizza") is None
+    assert await storage.folder_digest("other") == "d3"

@@ -73,7 +73,10 @@ def serving(bot: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], s
     finally:
         watchdog.cancel()
         process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def get(url: str) -> str:
@@ -86,8 +89,10 @@ def test_it_answers_and_stops_when_told_to(bot_folder: Path) -> None:
     with serving(bot_folder) as (process, url):
         assert get(url) == "done"
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=10)
-        assert process.returncode == 0
+        assert process.wait(10) == 0
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = process.stdout.read(), process.stderr.read()
         assert "CLOSED" in out
         assert "SECRET" not in out, "keys are shown on a terminal only"
         assert "$(palaver keys show pizza studio_key)" in out

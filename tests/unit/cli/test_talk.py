@@ -77,7 +77,13 @@ def test_a_number_without_a_button_is_a_text() -> None:
 
 
 def test_studio_asks_the_engine_for_memories() -> None:
-    memories = [{"key": "name", "value": {"first": "Zoë"}, "created_at": ""}]
+    memories = [
+        {
+            "key": "name",
+            "value": {"_content_type": "object", "_content": {"first": "Zoë"}},
+            "created_at": "",
+        }
+    ]
     terminal = Terminal(StudioTalk("you"), [studio_answer(), memories], {"engine_key": "E"})
     terminal.type("hello", "/memory")
     assert terminal.requests[1].url.params["channel_id"] == "c"

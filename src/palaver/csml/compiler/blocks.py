@@ -21,7 +21,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
-from palaver.csml.compiler.expressions import compile_condition, compile_expression
+from palaver.csml.compiler.expressions import (
+    compile_condition,
+    compile_expression,
+    raw_condition,
+)
 from palaver.csml.compiler.statements import (
     BREAK,
     CONTINUE,
@@ -29,7 +33,7 @@ from palaver.csml.compiler.statements import (
     SKIP,
     compile_statement,
 )
-from palaver.csml.failures import RunError
+from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.source import Position
 from palaver.csml.state import Frame, Held
 from palaver.csml.values import Items, Value, share
@@ -187,7 +191,7 @@ def _choice(
 ) -> Execute:
     else_run = otherwise.run if otherwise else _nothing
     if len(branches) == 1:
-        condition, block = branches[0]
+        ((condition, block),) = branches
         then_run = block.run
         return lambda frame: then_run(frame) if condition(frame) else else_run(frame)
     pairs = tuple((condition, block.run) for condition, block in branches)
@@ -235,22 +239,29 @@ def weight(body: nodes.Block) -> int:
 def _while(node: nodes.While, numbering: Numbering) -> Code:
     first = numbering.next
     condition = compile_condition(node.condition, numbering.unit)
+    raw = raw_condition(node.condition, numbering.unit)
     block = _block(node.body, numbering)
     body, at, cost = block.run, node.at, weight(node.body)
 
     def loop(frame: Frame) -> int:
         run = frame.run
-        while condition(frame):
+        while True:
+            try:
+                if not raw(frame):
+                    return 0
+            except BudgetExceeded:
+                raise
+            except RunError:  # counts as false, as in `compile_condition`; here for speed
+                return 0
             run.left -= cost
             if run.left < 0:
                 run.refill(at)
             signal = body(frame)
             if signal:
                 if signal == BREAK:
-                    break
-                if signal != CONTINUE and signal != SKIP:
+                    return 0
+                if signal not in (CONTINUE, SKIP):
                     return signal
-        return 0
 
     def resume(frame: Frame, number: int) -> int:
         if not condition(frame):
@@ -331,7 +342,7 @@ class _Foreach(NamedTuple):
             if signal:
                 if signal == BREAK:
                     break
-                if signal == CONTINUE or signal == SKIP:
+                if signal in (CONTINUE, SKIP):
                     continue
                 if signal == LEAVE and run.exit.__class__ is Held:
                     run.loops.append(count)  # innermost first

@@ -102,7 +102,7 @@ def _component(node: nodes.Call, unit: FlowUnit, descriptor: Any) -> Evaluate:
     def component(frame: Frame) -> Value:
         arguments = gather(frame)
         try:
-            result = build(descriptor, name, arguments, at)
+            result = build(descriptor, name, arguments, at, frame.run)
         except SoftError as error:
             return soften(frame.run, error, at)
         return finish(result, at, None, arguments)
@@ -149,28 +149,27 @@ class FunctionCode:
         body = self._body
         if body is None:
             body = self._body = self.unit.function_body(self.node.body)
-        frame = Frame(run, self.unit, NOTHING, in_function=True)
-        frame.locals = variables
-        enter(run, at)
+        frame = Frame(run, self.unit, NOTHING, variables, True)
+        run.left -= CALL_COST
+        run.depth += 1
+        if run.left < 0 or run.depth > run.limits.depth:
+            check_call(run, at)
         body(frame)
         run.depth -= 1
         return frame.result or Value(None, self.node.at)
 
 
-def enter(run: Run, at: Position) -> None:
-    """Counts a call. Raises: BudgetExceeded past `limits.depth`.
+CALL_COST: Final = 4
+"""Instructions that a call costs besides what its body does."""
 
-    A call that fails leaves the count as it is: the whole turn fails with it, or the closure
-    method that catches it restores the count.
-    """
-    run.depth += 1
+
+def check_call(run: Run, at: Position) -> None:
+    """A budget is used up: which one? Raises: BudgetExceeded past `limits.depth`."""
     if run.depth > run.limits.depth:
         raise BudgetExceeded(
             f"calls are nested deeper than max_depth ({run.limits.depth})", "max_depth", at
         )
-    run.left -= 4
-    if run.left < 0:
-        run.refill(at)
+    run.refill(at)
 
 
 def _function(node: nodes.Call, unit: FlowUnit) -> Evaluate:
@@ -179,17 +178,14 @@ def _function(node: nodes.Call, unit: FlowUnit) -> Evaluate:
     at, name = node.at, node.name
     arguments = tuple(unit.expression(argument.value) for argument in node.arguments)
     given = len(arguments)
-    found: list[FunctionCode] = []
 
     def function(frame: Frame) -> Value:
-        if not found:
-            found.append(unit.function(name))
-        code = found[0]
-        values = [argument(frame) for argument in arguments]
+        code = unit.function(name)
         parameters = code.parameters
+        variables = dict(zip(parameters, [a(frame) for a in arguments], strict=False))
         if given < len(parameters):
             raise RunError(TOO_FEW, at)
-        return code.run(frame.run, dict(zip(parameters, values, strict=False)), at)
+        return code.run(frame.run, variables, at)
 
     return function
 
@@ -256,7 +252,10 @@ class ClosureCode:
             body = self._body = self.unit.function_body(self.node.body)
         run = frame.run
         depth = run.depth
-        enter(run, at)
+        run.left -= CALL_COST
+        run.depth += 1
+        if run.left < 0 or run.depth > run.limits.depth:
+            check_call(run, at)
         frame.result = None
         try:
             body(frame)
@@ -294,8 +293,8 @@ def _closure_by_name(node: nodes.Call, unit: FlowUnit) -> Evaluate:
             return frame.run.soft(f"Unknown builtin [{name}]", at)
         code = code_of(data, frame.run)
         arguments = gather(frame)
-        scope = Frame(frame.run, code.unit, NOTHING, in_function=True)
-        scope.locals = {**data.captured, **bind(data.node.parameters, arguments, at)}
+        variables = {**data.captured, **bind(data.node.parameters, arguments, at)}
+        scope = Frame(frame.run, code.unit, NOTHING, variables, True)
         return code.run(scope, at)
 
     return closure

@@ -202,7 +202,7 @@ def _match(node: nodes.Binary, unit: FlowUnit) -> Condition:
     left = compile_expression(node.left, unit, quiet=True)
     right = compile_expression(node.right, unit, quiet=True)
     wanted = node.operator == "match"
-    return lambda frame: matches(left(frame), right(frame)) is wanted
+    return lambda frame: matches(left(frame), right(frame), frame.run.spend) is wanted
 
 
 def _call(node: nodes.Call, unit: FlowUnit, quiet: bool) -> Evaluate:

@@ -71,11 +71,14 @@ def compile_name(node: nodes.Name, unit: FlowUnit, *, quiet: bool) -> Evaluate:
         return special(node)
     at, name = node.at, node.name
     find = lookup(name, at, unit)
+    is_constant = name in unit.constant_nodes
 
     def read(frame: Frame) -> Value:
-        value = find(frame)
+        value = None if is_constant else frame.locals.get(name)
         if value is None:
-            return unknown(frame.run, name, at, quiet=quiet)
+            value = find(frame)
+            if value is None:
+                return unknown(frame.run, name, at, quiet=quiet)
         data = value.data
         if data.__class__ is Items or data.__class__ is Members:
             data.shared = True  # type: ignore[union-attr]
@@ -372,7 +375,7 @@ def _owning_path(
         root = content_type_of(value)
         top = value
         for element, key in zip(elements[:first_method], resolved, strict=False):
-            found = own_member(value, key)
+            found = own_member(run, value, key)
             if found is None:
                 return missing(run, key, element.at, quiet=quiet)
             value = found
@@ -393,13 +396,24 @@ def own_variable(frame: Frame, name: str) -> Value | None:
     value = frame.locals.get(name)
     if value is not None:
         if getattr(value.data, "shared", False):
-            value = frame.locals[name] = own_copy(value)
+            value = frame.locals[name] = paid_copy(frame.run, value)
         return value
     value = frame.memories.get(name)
     if value is not None and getattr(value.data, "shared", False):
-        value = own_copy(value)
+        value = paid_copy(frame.run, value)
         frame.memories.put_back(name, value)
     return value
+
+
+def paid_copy(run: Run, value: Value) -> Value:
+    """An owned copy; large ones cost instructions."""
+    if len(value.data) > CHEAP_COPY:
+        run.spend(len(value.data) // CHEAP_COPY)
+    return own_copy(value)
+
+
+CHEAP_COPY: Final = 32
+"""Members that one instruction copies."""
 
 
 def store(frame: Frame, name: str, value: Value) -> None:
@@ -410,12 +424,12 @@ def store(frame: Frame, name: str, value: Value) -> None:
         frame.memories.set(name, value)
 
 
-def own_member(value: Value, key: int | str) -> Value | None:
+def own_member(run: Run, value: Value, key: int | str) -> Value | None:
     """The member of an owned container, owned in turn; None when it is missing."""
     found = member(value, key)
     if found is None or not getattr(found.data, "shared", False):
         return found
-    found = own_copy(found)
+    found = paid_copy(run, found)
     data: Any = value.data
     data[key] = found
     return found
@@ -504,7 +518,7 @@ def _component_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: b
         if descriptor is None or not name:
             raise RunError("function does not exist for component", root.at)
         try:
-            value = build(descriptor, f"Component.{name}", gather(frame), first.at)
+            value = build(descriptor, f"Component.{name}", gather(frame), first.at, run)
         except SoftError as error:
             raise RunError(error.text, first.at) from None
         return share(follow(run, value, content_type_of(value), rest, resolve(frame), quiet=quiet))
@@ -534,7 +548,7 @@ def assign_member(
         top = frame.locals[name] = Value(None)
     container = top
     for element, key in zip(elements[:-1], keys, strict=False):
-        found = own_member(container, key)
+        found = own_member(run, container, key)
         if found is None:
             missing(run, key, element.at, quiet=False)
             return

@@ -13,6 +13,7 @@ from palaver.csml import nodes
 from palaver.csml.compiler.calls import recaptured
 from palaver.csml.compiler.expressions import compile_expression
 from palaver.csml.compiler.paths import (
+    SPECIAL,
     assign_member,
     compile_elements,
     lookup,
@@ -23,7 +24,7 @@ from palaver.csml.compiler.paths import follow as follow_path
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
-from palaver.csml.state import Back, Frame, Jump, Run
+from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run
 from palaver.csml.texts import bare_items, json_text, to_json, to_text
 from palaver.csml.values import (
     ClosureData,
@@ -33,7 +34,7 @@ from palaver.csml.values import (
     content_type_of,
     share,
 )
-from palaver.effects import Log
+from palaver.effects import Goto, Log
 
 if TYPE_CHECKING:
     from palaver.csml.program import FlowUnit
@@ -47,9 +48,9 @@ RETURN: Final = 3
 LEAVE: Final = 4
 SKIP: Final = 5
 
-SECRET_SHOWN: Final = "Secure variable can not be displayed"
-SECRET_ASSIGNED: Final = "Assignation of secure variable is not allowed"
-SECRET_LOGGED: Final = "secure variables can not be logged"
+NOT_SHOWN: Final = "Secure variable can not be displayed"
+NOT_ASSIGNED: Final = "Assignation of secure variable is not allowed"
+NOT_LOGGED: Final = "secure variables can not be logged"
 IMMUTABLE: Final = "const variables are immutable"
 TOO_LARGE: Final = "payload exceeds max payload size (16kb)"
 NOT_A_TEXT: Final = "variables in goto need to resolve as strings"
@@ -70,7 +71,7 @@ def _say(node: nodes.Say, unit: FlowUnit) -> Execute:
         value = evaluate(frame)
         run = frame.run
         if value.is_secure:
-            run.soft(SECRET_SHOWN, value.position)
+            run.soft(NOT_SHOWN, value.position)
             return 0
         run.say(payload_of(run, value))
         return 0
@@ -116,7 +117,7 @@ def _debug(node: nodes.Debug, unit: FlowUnit) -> Execute:
     def debug(frame: Frame) -> int:
         value = evaluate(frame)
         if value.is_secure:
-            frame.run.soft(SECRET_SHOWN, after)
+            frame.run.soft(NOT_SHOWN, after)
         else:
             frame.run.say({"content_type": "debug", "content": {"args": [to_text(value)]}})
         return 0
@@ -131,7 +132,7 @@ def _log(node: nodes.Log, unit: FlowUnit) -> Execute:
     def log(frame: Frame) -> int:
         value = evaluate(frame)
         run = frame.run
-        text = SECRET_LOGGED if value.is_secure else to_text(value)
+        text = NOT_LOGGED if value.is_secure else to_text(value)
         run.note(Log(run.flow.name, line, text, level))
         return 0
 
@@ -178,7 +179,7 @@ def _assign(node: nodes.Assign, unit: FlowUnit) -> Execute:
 
 
 def _refuse_secret(frame: Frame, value: Value) -> int:
-    frame.run.soft(SECRET_ASSIGNED, value.position)
+    frame.run.soft(NOT_ASSIGNED, value.position)
     return 0
 
 
@@ -317,9 +318,25 @@ def _signal(signal: int) -> Callable[[Any, FlowUnit], Execute]:
 
 def _return(node: nodes.Return, unit: FlowUnit) -> Execute:
     evaluate = compile_expression(node.value, unit)
+    if isinstance(node.value, nodes.Name) and node.value.name not in SPECIAL:
+        return _return_variable(node.value.name, evaluate, unit)
 
     def return_(frame: Frame) -> int:
         frame.result = evaluate(frame)
+        return RETURN
+
+    return return_
+
+
+def _return_variable(name: str, evaluate: Callable[[Frame], Value], unit: FlowUnit) -> Execute:
+    """Returning a local hands it over: it need not be copied when the caller changes it."""
+    is_constant = name in unit.constant_nodes
+
+    def return_(frame: Frame) -> int:
+        value = None if is_constant else frame.locals.get(name)
+        if value is None or not frame.gives_up(name):
+            value = evaluate(frame)
+        frame.result = value
         return RETURN
 
     return return_
@@ -373,9 +390,13 @@ def _previous(node: nodes.Previous, unit: FlowUnit) -> Execute:
     kind = node.kind
 
     def previous(frame: Frame) -> int:
-        if frame.in_function:
-            return 0  # neither the function nor the step is left (§6.17)
-        frame.run.exit = Back(kind)
+        run = frame.run
+        if frame.in_function:  # the step is not left; only the stored position moves (§6.17)
+            if run.previous is None:
+                raise ConversationOver
+            run.note(Goto(None, run.previous[1] if kind == "step" else "start"))
+            return 0
+        run.exit = Back(kind)
         return LEAVE
 
     return previous
