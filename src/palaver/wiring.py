@@ -117,8 +117,8 @@ def _dialects(services: Services) -> list[Dialect]:
 
 @asynccontextmanager
 async def open_credentials(settings: ServerSettings) -> AsyncIterator[Credentials]:
-    """The stored keys, for `palaver keys`."""
-    storage = open_storage(settings.database)
+    """The stored keys, for `palaver keys`; the server may be running."""
+    storage = open_storage(settings.database, is_guest=True)
     await storage.open()
     try:
         yield storage

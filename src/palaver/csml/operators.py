@@ -187,8 +187,8 @@ def calculate(operation: Operation, a: Value, b: Value) -> Value:
     try:
         if x.__class__ is str and y.__class__ is str:
             return _texts(operation, a, b)
-        left = numeric(x) if x.__class__ is str else x  # type: ignore[arg-type]
-        right = numeric(y) if y.__class__ is str else y  # type: ignore[arg-type]
+        left = numeric(x) if x.__class__ is str else x
+        right = numeric(y) if y.__class__ is str else y
         return Value(_numbers(operation, left, right), a.position)
     except TypeError:
         raise ArithmeticFailed(illegal(operation.symbol, x, y), a.position) from None
@@ -204,7 +204,7 @@ def calculate(operation: Operation, a: Value, b: Value) -> Value:
 def _numbers(operation: Operation, left: Data, right: Data) -> int | float:
     """Raises: TypeError when one of them is no number."""
     if left.__class__ is int and right.__class__ is int:
-        return operation.ints(left, right)  # type: ignore[arg-type]
+        return operation.ints(left, right)
     if left.__class__ in _NUMBERS and right.__class__ in _NUMBERS:
         return operation.floats(float(left), float(right))  # type: ignore[arg-type]
     raise TypeError
@@ -215,13 +215,13 @@ _NUMBERS: Final = frozenset({int, float})
 
 def _texts(operation: Operation, a: Value, b: Value) -> Value:
     """Two texts: numbers when both are numeric; `+` of others joins them."""
-    left, right = numeric(a.data), numeric(b.data)  # type: ignore[arg-type]
+    x, y = str(a.data), str(b.data)
+    left, right = numeric(x), numeric(y)
+    secure = SECURE if a.is_secure or b.is_secure else None  # digits are easily got back, too
     if left is None and operation is ADD:
-        secure = SECURE if a.is_secure or b.is_secure else None
-        return Value(a.data + b.data, a.position, secure)  # type: ignore[operator]
+        return Value(x + y, a.position, secure)
     if left is None or right is None:
         raise TypeError
-    secure = SECURE if a.is_secure or b.is_secure else None  # a digit text is easily got back
     if isinstance(left, int) and isinstance(right, int):
         return Value(operation.int_texts(left, right), a.position, secure)
     return Value(operation.float_texts(float(left), float(right)), a.position, secure)
@@ -246,7 +246,7 @@ def illegal(symbol: str, x: Data, y: Data) -> str:
 def add(a: Value, b: Value) -> Value:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
-        result = x + y  # type: ignore[operator]
+        result = x + y
         if INT_MIN <= result <= INT_MAX:
             return Value(result, a.position)
     return calculate(ADD, a, b)
@@ -255,7 +255,7 @@ def add(a: Value, b: Value) -> Value:
 def subtract(a: Value, b: Value) -> Value:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
-        result = x - y  # type: ignore[operator]
+        result = x - y
         if INT_MIN <= result <= INT_MAX:
             return Value(result, a.position)
     return calculate(SUBTRACT, a, b)
@@ -264,7 +264,7 @@ def subtract(a: Value, b: Value) -> Value:
 def multiply(a: Value, b: Value) -> Value:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
-        result = x * y  # type: ignore[operator]
+        result = x * y
         if INT_MIN <= result <= INT_MAX:
             return Value(result, a.position)
     return calculate(MULTIPLY, a, b)
@@ -276,8 +276,8 @@ def divide(a: Value, b: Value) -> Value:
 
 def remainder(a: Value, b: Value) -> Value:
     x, y = a.data, b.data
-    if x.__class__ is int and y.__class__ is int and x >= 0 and y > 0:  # type: ignore[operator]
-        return Value(x % y, a.position)  # type: ignore[operator]
+    if x.__class__ is int and y.__class__ is int and x >= 0 and y > 0:
+        return Value(x % y, a.position)
     return calculate(REMAINDER, a, b)
 
 
@@ -404,7 +404,7 @@ def _order_arrays(x: Items, y: Items, left: list[int]) -> int | None:
 def less(a: Value, b: Value) -> bool:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
-        return x < y  # type: ignore[operator]
+        return x < y
     found = order(a, b)
     return found is not None and found < 0
 
@@ -412,7 +412,7 @@ def less(a: Value, b: Value) -> bool:
 def greater(a: Value, b: Value) -> bool:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
-        return x > y  # type: ignore[operator]
+        return x > y
     found = order(a, b)
     return found is not None and found > 0
 

@@ -57,12 +57,12 @@ def check_size(value: Value, limit: int = MAX_TEXT) -> None:
         data = waiting.pop().data
         left -= 2
         if data.__class__ is str:
-            left -= len(data)  # type: ignore[arg-type]
+            left -= len(data)
         elif data.__class__ is Items:
-            waiting.extend(data)  # type: ignore[arg-type]
+            waiting.extend(data)
         elif data.__class__ is Members:
-            left -= sum(map(len, data))  # type: ignore[arg-type]
-            waiting.extend(data.values())  # type: ignore[union-attr]
+            left -= sum(map(len, data))
+            waiting.extend(data.values())
         if left < 2 * len(waiting):
             raise too_large(limit)
 
@@ -116,7 +116,7 @@ def to_text(value: Value) -> str:
     if kind is str:
         return data  # type: ignore[return-value]
     if kind is int:
-        return int.__repr__(data)  # type: ignore[arg-type]
+        return int.__repr__(data)
     if kind is bool:
         return "true" if data else "false"
     if kind is float:
@@ -231,10 +231,10 @@ def bare_items(items: Items) -> Json:
 
 def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
     kind = data.__class__
-    if kind is Items:
-        return [nested(item) for item in data]  # type: ignore[union-attr]
-    if kind is Members:
-        return {key: nested(member) for key, member in data.items()}  # type: ignore[union-attr]
+    if isinstance(data, Items):
+        return [nested(item) for item in data]
+    if isinstance(data, Members):
+        return {key: nested(member) for key, member in data.items()}
     if kind is float:
         return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
     if kind is ClosureData:

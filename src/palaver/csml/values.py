@@ -93,7 +93,7 @@ class Value(msgspec.Struct, gc=False, eq=False):
     plain class's time; without `gc` because values cannot form cycles (they behave as copies).
     """
 
-    data: Any
+    data: Data
     position: Position = NOWHERE
     meta: Meta | None = None
 
@@ -152,7 +152,7 @@ def share(value: Value) -> Value:
     """Marks a container as seen by a second owner. Returns the value itself."""
     data = value.data
     if data.__class__ is Items or data.__class__ is Members:
-        data.shared = True  # type: ignore[union-attr]
+        data.shared = True
     return value
 
 
@@ -170,7 +170,7 @@ def own_copy(value: Value) -> Value:
     for child in children:
         inner = child.data
         if inner.__class__ is Items or inner.__class__ is Members:
-            inner.shared = True  # type: ignore[union-attr]
+            inner.shared = True
     return Value(copy, value.position, value.meta)
 
 

@@ -57,7 +57,7 @@ class TurnInput:
     entry: Entry
     event: Event
     bot_id: str
-    metadata: JsonObject
+    metadata: Json
     memories: Mapping[str, str]
     step_limit: int | None = None
     previous_bot: JsonObject | None = None

@@ -208,7 +208,7 @@ class Bots:
             url = url.replace("{name}", module.name) if url else None
         if url is None:
             raise _module_failure(f"missing url in order to get module [{module.name}]")
-        headers = ()
+        headers: tuple[tuple[str, str], ...] = ()
         if auth:
             token = base64.b64encode(auth.encode()).decode()
             headers = (("Authorization", f"Basic {token}"),)

@@ -15,11 +15,14 @@ _HINT = (
 )
 
 
-def open_storage(url: str, *, cipher: Cipher | None = None) -> Storage:
+def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = False) -> Storage:
     """The storage a URL names; `await storage.open()` connects it.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, both with `?durability=normal`; `:memory:`;
     a path that ends in `.db`.
+
+    Args:
+        is_guest: beside a server that may be running: changes no schema, takes no lock.
 
     Raises:
         ConfigError: no backend has this URL.
@@ -29,7 +32,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None) -> Storage:
     scheme, separator, rest = url.partition("://")
     if not separator:
         if url.endswith(".db"):
-            return SqlStore(SqliteDriver(url), cipher)
+            return SqlStore(SqliteDriver(url, is_guest=is_guest), cipher)
         raise ConfigError(f"database {url!r} cannot be used: {_HINT}")
     if scheme in ("postgresql", "postgres"):
         raise ConfigError(
@@ -40,7 +43,10 @@ def open_storage(url: str, *, cipher: Cipher | None = None) -> Storage:
     path, _, options = rest.partition("?")
     if not path.startswith("/") or path == "/":
         raise ConfigError(f"database {url!r} names no file: {_HINT}")
-    return SqlStore(SqliteDriver(unquote(path[1:]), durability=_durability(options)), cipher)
+    driver = SqliteDriver(
+        unquote(path[1:]), durability=_durability(options), is_guest=is_guest
+    )
+    return SqlStore(driver, cipher)
 
 
 def _durability(options: str) -> Durability:

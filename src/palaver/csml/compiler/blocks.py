@@ -18,6 +18,7 @@ Loops pay for their iterations, so that no program runs for ever.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
@@ -308,7 +309,8 @@ def _elements(value: Value) -> tuple[Value, ...]:
     raise RunError(NOT_ITERABLE, value.position)
 
 
-class _Foreach(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Foreach:
     """A loop over elements: sets the variables, runs the body, removes the variables."""
 
     element: str

@@ -81,7 +81,7 @@ def compile_name(node: nodes.Name, unit: FlowUnit, *, quiet: bool) -> Evaluate:
                 return unknown(frame.run, name, at, quiet=quiet)
         data = value.data
         if data.__class__ is Items or data.__class__ is Members:
-            data.shared = True  # type: ignore[union-attr]
+            data.shared = True
         return value
 
     return read
@@ -267,9 +267,9 @@ def member(value: Value, key: int | str) -> Value | None:
     data = value.data
     if key.__class__ is int:
         if data.__class__ is Items:
-            return data[key] if 0 <= key < len(data) else None  # type: ignore
+            return data[key] if 0 <= key < len(data) else None
         if data.__class__ is str:
-            return Value(data[key], value.position, value.meta) if 0 <= key < len(data) else None  # type: ignore
+            return Value(data[key], value.position, value.meta) if 0 <= key < len(data) else None
         return None
     return data.get(key) if data.__class__ is Members else None  # type: ignore
 
@@ -407,8 +407,9 @@ def own_variable(frame: Frame, name: str) -> Value | None:
 
 def paid_copy(run: Run, value: Value) -> Value:
     """An owned copy; large ones cost instructions."""
-    if len(value.data) > CHEAP_COPY:
-        run.spend(len(value.data) // CHEAP_COPY)
+    data = value.data
+    if isinstance(data, Items | Members) and len(data) > CHEAP_COPY:
+        run.spend(len(data) // CHEAP_COPY)
     return own_copy(value)
 
 

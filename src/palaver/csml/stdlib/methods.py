@@ -7,8 +7,7 @@ rooted at `event` has the event's and then those of the value under `text` or `p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from palaver.csml.failures import BudgetExceeded, SoftError
 from palaver.csml.source import NOWHERE, Position
@@ -43,7 +42,7 @@ from palaver.csml.values import (
     share,
 )
 
-Table = Mapping[str, Method]
+Table: TypeAlias = dict[str, Method]
 
 _OBJECT: Final[Table] = OBJECT | OBJECT_CONVERSIONS
 

@@ -40,12 +40,17 @@ class SqliteDriver:
         path: `:memory:` or a file, made when it does not exist; its folder must.
         durability: `full` syncs every commit, `normal` may lose the last ones when the machine
             (not the process) dies.
+        is_guest: looks into the file of a running server: the file must be there, takes no lock,
+            migrates nothing. What it writes, the server sees.
     """
 
     kind = "sqlite"
 
-    def __init__(self, path: str, *, durability: Durability = "full") -> None:
+    def __init__(
+        self, path: str, *, durability: Durability = "full", is_guest: bool = False
+    ) -> None:
         self.path = path
+        self._is_guest = is_guest
         self.writer: GroupWriter | None = None
         self.runner: UnitRunner | None = None
         self._durability = durability
@@ -62,9 +67,15 @@ class SqliteDriver:
         try:
             if self._is_file:
                 self._refuse_other_files()
-                self._lock = _take_lock(self.path)
+                if not self._is_guest:
+                    self._lock = _take_lock(self.path)
+                elif not os.path.exists(self.path):  # noqa: ASYNC240 - one look, at start
+                    raise NotADatabase(f"there is no database {self.path}: has it been served?")
             connection = self._connect()
-            self._migrate(connection)
+            if self._is_guest:
+                await self._check_schema(connection)
+            else:
+                self._migrate(connection)
             self.runner = UnitRunner(connection, self._storage_error)
             if self._is_file:
                 self._reader = self._connect()
@@ -78,7 +89,12 @@ class SqliteDriver:
             raise
 
     async def check(self) -> None:
-        schema = (await self.read("PRAGMA user_version", ()))[0][0]
+        if self._reader is None:
+            raise self._closed()
+        await self._check_schema(self._reader)
+
+    async def _check_schema(self, connection: sqlite3.Connection) -> None:
+        schema = connection.execute("PRAGMA user_version").fetchone()[0]
         if schema != len(self._migrations):
             raise SchemaOutdated(
                 f"{self.path} now has schema {schema}, and this palaver works with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -70,7 +71,7 @@ def _card(
     subtitle: str,
     image: str | None,
     url: str | None,
-    buttons: list[Button] | tuple[Button, ...],
+    buttons: Sequence[Button],
 ) -> JsonObject:
     return {
         "type": "card",

@@ -18,11 +18,12 @@ from palaver.http.dialects.clustaar.parts import (
     ADDRESS,
     WEB_ADDRESS,
     Button,
+    Component,
     Losses,
     button_of,
     buttons_of,
     component_of,
-    Component,
+    date_text,
     text_of,
 )
 from palaver.http.dialects.degrade import chunked, split_text
@@ -38,6 +39,7 @@ LONGEST_EVENT: Final = 200
 LONGEST_REPLY_TITLE: Final = 60
 MOST_REPLIES: Final = 11
 WAIT_S: Final = (0.5, 7.0)
+"""The shortest and the longest wait."""
 
 DISPLAYABLE: Final = frozenset(
     {
@@ -56,7 +58,7 @@ DISPLAYABLE: Final = frozenset(
 """Types of native forms that are this dialect's, ready to be shown. Spec: clustaar §3.1."""
 
 Actions: TypeAlias = list[JsonObject]
-Encoder: TypeAlias = Callable[[JsonObject, Losses], Actions]
+Encoder: TypeAlias = Callable[[Component, Losses], Actions]
 
 
 class Encoded(NamedTuple):
@@ -70,9 +72,9 @@ def encode_messages(messages: Iterable[Message], bot: LoadedBot) -> Encoded:
     """All messages of a turn, in order. Args: bot: the one that said them."""
     encoded = Encoded([], [])
     for message in messages:
-        kind, text = log_of(message.payload)
-        if kind is not None:
-            encoded.logs.append(_log(kind, text, message.created_at))
+        log = _log_of(message)
+        if log is not None:
+            encoded.logs.append(log)
             continue
         losses = Losses(bot)
         encoded.actions.extend(encode_payload(message.payload, losses))
@@ -86,8 +88,184 @@ def encode_payload(payload: JsonObject, losses: Losses) -> Actions:
     native = payload.get(NATIVE)
     if isinstance(native, dict) and native.get("type") in DISPLAYABLE:
         return [native]
-    kind, content = text_of(payload.get("content_type")), payload.get("content")
-    if not isinstance(content, dict):  # an array, or nothing
-        return _texts(text_of(content), losses)
-    encoder = ENCODERS.get(kind.removeprefix("Component."), _event)
-    return encoder({**content} if encoder is not _event else {"": kind, **content}, losses)
+    content = payload.get("content")
+    if not isinstance(content, dict):  # an array: no component
+        return _texts(content, losses)
+    component = Component(text_of(payload.get("content_type")), content)
+    return ENCODERS.get(component.kind, _other)(component, losses)
+
+
+# --- what stands in the logs -------------------------------------------------------------------
+
+LEVELS: Final[Mapping[str, str]] = {"error": "error", "debug": "debug", "degraded": "warning"}
+"""`type` of a log entry to its `level`."""
+
+
+def _log_of(message: Message) -> JsonObject | None:
+    """An error or a debug message as a log entry; None for what people see."""
+    kind, content = message.payload.get("content_type"), message.payload.get("content")
+    if kind not in ("error", "debug"):
+        return None
+    told: Json = content
+    if isinstance(content, dict):
+        told = content.get("error") if kind == "error" else content.get("args")
+    texts = told if isinstance(told, list) else [told]
+    return _log(str(kind), " ".join(map(text_of, texts)), message.created_at)
+
+
+def _log(kind: str, text: str, at: datetime) -> JsonObject:
+    return {"type": kind, "level": LEVELS[kind], "message": text, "createdAt": date_text(at)}
+
+
+# --- texts and waits ---------------------------------------------------------------------------
+
+
+def _text(component: Component, losses: Losses) -> Actions:
+    return _texts(component.content.get("text"), losses)
+
+
+def _texts(value: Json, losses: Losses) -> Actions:
+    """A text in as many actions as it needs; none for null and for nothing."""
+    pieces = [piece for piece in split_text(text_of(value), LONGEST_TEXT) if piece]
+    if len(pieces) > 1:
+        losses.note(f"a text was split into {len(pieces)}")
+    return [
+        {"type": "send_text_action", "alternatives": [piece], "text": piece} for piece in pieces
+    ]
+
+
+def _wait(component: Component, losses: Losses) -> Actions:
+    """Milliseconds to seconds; what is no number is no wait."""
+    duration = component.content.get("duration")
+    if not is_number(duration):
+        losses.note("a wait has no duration")
+        return []
+    wanted = duration / 1000  # type: ignore[operator]
+    seconds = min(max(wanted, WAIT_S[0]), WAIT_S[1])
+    if seconds != wanted:
+        losses.note(f"a wait of {wanted:g} s became one of {seconds:g} s")
+    return [
+        {"type": "wait_action", "duration": int(seconds) if seconds == int(seconds) else seconds}
+    ]
+
+
+# --- addresses ---------------------------------------------------------------------------------
+
+
+def _image(component: Component, losses: Losses) -> Actions:
+    content = component.content
+    url = losses.address(content.get("url"), WEB_ADDRESS, "an image")
+    if url is None:
+        return _texts(content.get("url"), losses)
+    alt = losses.cut(text_of(content.get("alt")), LONGEST_ALT, "the text of an image")
+    return [{"type": "send_image_action", "imageURL": url, "alt": alt or None}]
+
+
+def _file(component: Component, losses: Losses) -> Actions:
+    """A video, an audio, a file: a card that opens it."""
+    address = component.content.get("url")
+    url = losses.address(address, ADDRESS, f"the address of the {component.kind}")
+    if url is None:
+        return _texts(address, losses)
+    losses.note(f"a message of type {component.kind} became a card that opens it")
+    return _card_actions([file_card(url, losses)], losses)
+
+
+def _url(component: Component, losses: Losses) -> Actions:
+    address = component.content.get("url")
+    url = losses.address(address, ADDRESS, "the address")
+    if url is None:
+        return _texts(address, losses)
+    return _card_actions([url_card(component.content, url, losses)], losses)
+
+
+# --- buttons and cards -------------------------------------------------------------------------
+
+
+def _question(component: Component, losses: Losses) -> Actions:
+    buttons = buttons_of(component.content.get("buttons"), losses)
+    title = component.content.get("title")
+    return _quick_replies(text_of(title), buttons, losses) if buttons else _texts(title, losses)
+
+
+def _lone_button(component: Component, losses: Losses) -> Actions:
+    button = button_of(component, losses)
+    return [] if button is None else _quick_replies(button.title, [button], losses)
+
+
+def _quick_replies(title: str, buttons: list[Button], losses: Losses) -> Actions:
+    """A question; its title is repeated when it has too many buttons for one action."""
+    message = losses.cut(title or buttons[0].title, LONGEST_TEXT, "the title of a question")
+    replies: list[JsonObject] = [
+        {
+            "type": "quick_reply",
+            "title": losses.cut(button.title, LONGEST_REPLY_TITLE, "the title of a button"),
+            "action": button.action,
+        }
+        for button in buttons
+    ]
+    parts = chunked(replies, MOST_REPLIES)
+    if len(parts) > 1:
+        losses.note(f"{len(buttons)} buttons were split into {len(parts)} messages")
+    return [
+        {"type": "send_quick_replies_action", "message": message, "buttons": list(part)}
+        for part in parts
+    ]
+
+
+def _card(component: Component, losses: Losses) -> Actions:
+    cards = cards_of(component.content, losses)
+    return [action for card in cards for action in _card_actions([card], losses)]
+
+
+def _carousel(component: Component, losses: Losses) -> Actions:
+    items = component.content.get("cards")
+    listed = [component_of(item, "card") for item in items] if isinstance(items, list) else []
+    return _card_actions([c for item in listed for c in cards_of(item.content, losses)], losses)
+
+
+def _card_actions(cards: Actions, losses: Losses) -> Actions:
+    parts = chunked(cards, MOST_CARDS)
+    if len(parts) > 1:
+        losses.note(f"{len(cards)} cards were split into {len(parts)} messages")
+    return [{"type": "send_cards_action", "cards": list(part)} for part in parts]
+
+
+# --- other components --------------------------------------------------------------------------
+
+
+def _input(component: Component, losses: Losses) -> Actions:
+    """A component of the web chat that asks for something: its title is the question."""
+    title = component.content.get("title")
+    if not text_of(title):
+        return _other(component, losses)
+    losses.note(f"a component {component.kind} became its title")
+    return _texts(title, losses)
+
+
+def _other(component: Component, losses: Losses) -> Actions:
+    event = component.kind[:LONGEST_EVENT] or "component"
+    return [{"type": "send_js_event_action", "event": event, "payload": component.content}]
+
+
+INPUTS: Final = ("input", "radio", "dropdown", "multiselect", "checkbox", "calendar", "signature")
+"""Input-like components of the Studio's web chat. Spec: csml-studio-api §16.4."""
+
+ENCODERS: Final[Mapping[str, Encoder]] = {
+    "text": _text,
+    "wait": _wait,
+    "typing": _wait,
+    "image": _image,
+    "video": _file,
+    "audio": _file,
+    "file": _file,
+    "url": _url,
+    "question": _question,
+    "quickreply": _question,
+    "button": _lone_button,
+    "card": _card,
+    "carousel": _carousel,
+    **dict.fromkeys(INPUTS, _input),
+    **dict.fromkeys((f"Component.{name}" for name in INPUTS), _input),
+}
+"""Content type to its encoder; every other one is an event of the page."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from palaver.errors import NotFound
@@ -17,6 +16,7 @@ from palaver.http.dialects.base import Dialect
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
 from palaver.http.dialects.clustaar.documents import Document, read_location
 from palaver.http.dialects.clustaar.edits import Edits
+from palaver.http.dialects.clustaar.parts import date_text
 from palaver.http.request import Request, Response, empty_response, json_response
 from palaver.model import Person
 from palaver.types import JsonObject
@@ -207,8 +207,3 @@ def shown_person(person: Person, bot: LoadedBot) -> JsonObject:
         "customAttributes": get("customAttributes") or {},
         "botID": bot.hex_id,
     }
-
-
-def date_text(moment: datetime) -> str:
-    """`2019-07-14T09:11:59+0000`. Args: moment: in UTC. Spec: clustaar §0.2."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S+0000")

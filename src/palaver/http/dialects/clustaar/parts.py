@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from palaver.http.dialects.degrade import cut_title
@@ -54,6 +55,11 @@ class Losses:
             self.note(f"{what} is no absolute address of at most {LONGEST_URL} characters")
             return None
         return text
+
+
+def date_text(moment: datetime) -> str:
+    """`2019-07-14T09:11:59+0000`. Args: moment: in UTC. Spec: clustaar §0.2."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
 def text_of(value: Json) -> str:

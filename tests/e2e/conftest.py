@@ -1,0 +1,38 @@
+"""What all tests with real processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.server import Gate, Server
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers, not yet started, in a folder of the test's own; stops them all afterwards.
+
+    Whatever was done to a server, its log holds no traceback.
+    """
+    servers: list[Server] = []
+
+    def make(*arguments: Any, **settings: Any) -> Server:
+        servers.append(Server(tmp_path, *arguments, **settings))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+    for server in servers:
+        assert "Traceback" not in server.log_text(), server.log_text()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A server that answers when the test says so."""
+    gate = Gate()
+    yield gate
+    gate.close()
