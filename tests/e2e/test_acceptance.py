@@ -22,7 +22,33 @@ CASES = Path(play.__file__).parent
 
 FILES = ["dialects/csml.yaml", "studio/keys.yaml", "studio/chat.yaml", "studio/engine.yaml"]
 
-LATER: dict[str, dict[str, str]] = {}
+BOT_ROUTES = "needs the Studio's /bot routes"
+BROADCASTS = "needs the Studio's POST /broadcasts"
+CONVERSATIONS = "needs the Studio's /bot and /conversations routes"
+
+LATER: dict[str, dict[str, str]] = {
+    "studio/keys.yaml": {
+        "the key alone opens the public broadcasts endpoint": BROADCASTS,
+        "on a public endpoint neither an old time stamp nor a wrong signature is held against "
+        "the caller": BROADCASTS,
+        "without a key or with an unknown one a public endpoint says 401 in the error shape": (
+            BROADCASTS
+        ),
+        "a browser may ask before calling a public endpoint, without a key": BROADCASTS,
+        "a private endpoint opens with time stamp and signature": BOT_ROUTES,
+        "a private endpoint refuses a key without a time stamp, signed or not": BOT_ROUTES,
+        "a private endpoint refuses a missing, wrong, bare or foreign signature": BOT_ROUTES,
+        "a signature is good for five minutes on both sides of now": BOT_ROUTES,
+        "the same pair of headers may be sent again and again": BOT_ROUTES,
+        "every bot and conversations endpoint is private": CONVERSATIONS,
+        "the key says which bot is meant, and one user id on two channels is two clients": (
+            CONVERSATIONS
+        ),
+        "the older base path and the prefixed one reach the same handlers": BOT_ROUTES,
+        "an unknown path is 404 and a wrong method 405, both in the error shape": BOT_ROUTES,
+        "private endpoints are not opened to pages": BOT_ROUTES,
+    },
+}
 """By file: cases that cannot pass yet, and why."""
 
 

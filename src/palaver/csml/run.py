@@ -67,7 +67,7 @@ def run(
     state = _state(program, inputs, host, limits, on_slice)
     effects = state.effects
     try:
-        _drive(state, inputs)
+        _drive(state, program, inputs)
     except ConversationOver:
         effects.append(End())
     except BudgetExceeded as error:
@@ -154,17 +154,16 @@ def _fits(json: Json) -> bool:
 # --- steps -------------------------------------------------------------------------------------
 
 
-def _drive(state: Run, inputs: Inputs) -> None:
+def _drive(state: Run, program: Program, inputs: Inputs) -> None:
     """Runs steps until one does not lead to another."""
-    program = state.program
     limit = state.limits.steps if inputs.step_limit is None else inputs.step_limit
     metadata = _metadata(inputs)
-    unit = _flow(state, inputs.flow)
+    unit = _flow(state, program, inputs.flow)
     name, inserting = inputs.step, unit
     hold = inputs.hold
     executed = 0
     while True:
-        unit, home, step = _step(state, unit, name, inserting)
+        unit, home, step = _step(state, program, unit, name, inserting)
         state.flow, state.step, state.home = unit, name, home.name
         if executed >= limit:
             raise RunError(_step_limit(name))
@@ -172,7 +171,7 @@ def _drive(state: Run, inputs: Inputs) -> None:
         frame = Frame(state, unit, state.memories, {}, in_function=False)
         number = _restore(state, frame, step, hold) if hold is not None else None
         hold = None
-        state.metadata = share(Value(_with_context(state, metadata, inputs), NOWHERE))
+        state.metadata = share(Value(_with_context(state, program, metadata, inputs), NOWHERE))
         state.exit = None
         code = unit.code(step)
         signal = code.run(frame) if number is None else code.resume(frame, number)
@@ -187,7 +186,7 @@ def _drive(state: Run, inputs: Inputs) -> None:
             state.effects.append(End())
             return
         inserting = unit
-        target = _move(state, program, jump)
+        target = _move(state, program, unit, jump)
         if target is None:
             return
         unit, name = target
@@ -200,16 +199,16 @@ def _step_limit(step: str) -> str:
     )
 
 
-def _flow(state: Run, name: str) -> FlowUnit:
-    unit = state.program.find_flow(name)
+def _flow(state: Run, program: Program, name: str) -> FlowUnit:
+    unit = program.find_flow(name)
     if unit is None:
-        state.flow = FlowUnit(state.program, name, nodes.Flow(name, ()))
+        state.flow = FlowUnit(program, name, nodes.Flow(name, ()))
         raise RunError(f"flow: [{name}] does not exist in bot: [{state.bot_id}]")
     return unit
 
 
 def _step(
-    state: Run, unit: FlowUnit, name: str, inserting: FlowUnit
+    state: Run, program: Program, unit: FlowUnit, name: str, inserting: FlowUnit
 ) -> tuple[FlowUnit, FlowUnit, nodes.Step]:
     """The flow that runs, the flow the step comes from, and the step (§6.9, §6.15).
 
@@ -218,26 +217,26 @@ def _step(
     state.flow = unit
     insert = inserting.inserts.get(name)
     if insert is not None and (unit is not inserting or name not in unit.step_nodes):
-        home = state.program.flows.get(insert.source)
+        home = program.flows.get(insert.source)
         if home is not None and insert.original in home.step_nodes:
             return unit, home, home.step_nodes[insert.original]
     step = unit.step_nodes.get(name)
     if step is not None:
         return unit, unit, step
     if name == START:
-        default = _flow(state, state.program.default_flow)
+        default = _flow(state, program, program.default_flow)
         state.flow = default
         if START in default.step_nodes:
             return default, default, default.step_nodes[START]
     raise RunError(f"[{name}] step does not exist")
 
 
-def _with_context(state: Run, metadata: Members, inputs: Inputs) -> Members:
+def _with_context(state: Run, program: Program, metadata: Members, inputs: Inputs) -> Members:
     """The metadata with `_context` of the step that runs (§11.5)."""
     context: dict[str, Json] = {
         "current_step": state.step,
         "current_flow": state.flow.name,
-        "default_flow": state.program.default_flow,
+        "default_flow": program.default_flow,
     }
     if state.previous is not None:
         context["previous_step"], context["previous_flow"] = state.previous[1:]
@@ -276,7 +275,7 @@ def _remember_position(state: Run) -> None:
         state.previous = (step_flow if step_flow != state.flow.name else flow, *here)
 
 
-def _move(state: Run, program: Program, jump: Jump) -> tuple[FlowUnit, str] | None:
+def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[FlowUnit, str] | None:
     """Leaves the step: the flow and step to run next, or None when the turn is over."""
     if jump.bot is not None:
         state.effects.append(SwitchBot(jump.bot, jump.flow, jump.step))
@@ -287,11 +286,11 @@ def _move(state: Run, program: Program, jump: Jump) -> tuple[FlowUnit, str] | No
         return None
     if jump.form != "previous":
         _remember_position(state)
-    unit = program.find_flow(jump.flow) if jump.flow is not None else state.flow
+    unit = program.find_flow(jump.flow) if jump.flow is not None else here
     if unit is not None:
         state.effects.append(Goto(None if jump.form == "step" else unit.id, step))
         return unit, step
-    return _flow(state, jump.flow or ""), step
+    return _flow(state, program, jump.flow or ""), step
 
 
 # --- holding -----------------------------------------------------------------------------------

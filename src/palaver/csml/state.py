@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -18,9 +18,9 @@ from palaver.csml.values import ClosureData, Members, Value, null_because
 from palaver.effects import Effect, Host, Say
 
 if TYPE_CHECKING:
+    from palaver.csml import nodes
     from palaver.csml.memory import Memories
-    from palaver.csml.program import FlowUnit, Program
-    from palaver.types import JsonObject
+    from palaver.types import Json, JsonObject
 
 SLICE: Final = 20_000
 """Instructions between two looks at the clock; some milliseconds of work."""
@@ -36,6 +36,63 @@ class Limits:
     payload_bytes: int = 16_000
     value_bytes: int = 16 * 1024 * 1024
     messages: int = 10_000
+
+
+class Callee(Protocol):
+    """A compiled function."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+
+    def run(self, run: Run, variables: dict[str, Value], at: Position) -> Value: ...
+
+
+class Unit(Protocol):
+    """One flow as its code sees it (`program.FlowUnit`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def constant_nodes(self) -> Mapping[str, nodes.Constant]: ...
+
+    @property
+    def function_nodes(self) -> Mapping[str, nodes.Function]: ...
+
+    @property
+    def imports(self) -> Mapping[str, nodes.Import]: ...
+
+    @property
+    def constants(self) -> Mapping[str, Value]: ...
+
+    @property
+    def program(self) -> Library: ...
+
+    def function(self, name: str) -> Callee: ...
+
+    def expression(
+        self, node: nodes.Expression, *, quiet: bool = False
+    ) -> Callable[[Frame], Value]: ...
+
+    def function_body(self, body: nodes.Block) -> Callable[[Frame], int]: ...
+
+
+class Library(Protocol):
+    """A program as its code sees it (`program.Program`)."""
+
+    @property
+    def native_components(self) -> Mapping[str, Json]: ...
+
+    @property
+    def custom_components(self) -> Mapping[str, Json]: ...
+
+    def closure_scope(self, run: Run, closure: ClosureData | None) -> Frame: ...
+
+    def call_closure(
+        self, run: Run, closure: ClosureData, values: list[Value], at: Position, scope: Frame | None
+    ) -> Value: ...
+
+    def interpolate(self, frame: Frame, text: str) -> Value: ...
 
 
 class Held(NamedTuple):
@@ -83,7 +140,7 @@ class Run:
     )  # fmt: skip
 
     def __init__(
-        self, program: Program, host: Host, limits: Limits, on_slice: Callable[[], None]
+        self, program: Library, host: Host, limits: Limits, on_slice: Callable[[], None]
     ) -> None:
         self.program = program
         self.host = host
@@ -96,7 +153,7 @@ class Run:
         self.exit: Exit = None
         self.loops: list[int] = []
         self.resumed_loops: tuple[int, ...] = ()
-        self.flow: FlowUnit
+        self.flow: Unit
         self.home = ""
         self.step = ""
         self.event: Value
@@ -180,7 +237,7 @@ class Frame(msgspec.Struct, eq=False):
     """One scope's variables. `memories` is empty inside functions and closures (§7.2)."""
 
     run: Run
-    unit: FlowUnit
+    unit: Unit
     memories: Memories
     locals: dict[str, Value]
     in_function: bool = False

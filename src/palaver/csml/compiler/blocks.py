@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.expressions import (
@@ -36,11 +36,8 @@ from palaver.csml.compiler.statements import (
 )
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.source import Position
-from palaver.csml.state import Frame, Held
+from palaver.csml.state import Frame, Held, Unit
 from palaver.csml.values import Items, Value, share
-
-if TYPE_CHECKING:
-    from palaver.csml.program import FlowUnit
 
 Execute: TypeAlias = Callable[[Frame], int]
 Resume: TypeAlias = Callable[[Frame, int], int]
@@ -66,19 +63,19 @@ class Code(NamedTuple):
 class Numbering:
     """Hands out statement numbers; knows how many `foreach` enclose the present place."""
 
-    def __init__(self, unit: FlowUnit, *, in_function: bool) -> None:
+    def __init__(self, unit: Unit, *, in_function: bool) -> None:
         self.unit = unit
         self.next = 0
         self.depth = 0
         self.in_function = in_function
 
 
-def compile_step(body: nodes.Block, unit: FlowUnit) -> Code:
+def compile_step(body: nodes.Block, unit: Unit) -> Code:
     """A step's body."""
     return _block(body, Numbering(unit, in_function=False))
 
 
-def compile_function_body(body: nodes.Block, unit: FlowUnit) -> Execute:
+def compile_function_body(body: nodes.Block, unit: Unit) -> Execute:
     """A function's or closure's body. Some statements may not stand in it directly (§6.17)."""
     numbering = Numbering(unit, in_function=True)
     statements = tuple(

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
 from palaver.csml.source import Position
-from palaver.csml.state import Frame, Run
+from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.components import build
 from palaver.csml.stdlib.library import BUILTINS
 from palaver.csml.stdlib.methods import finish, located, soften
 from palaver.csml.stdlib.table import Arguments
 from palaver.csml.values import ClosureData, Value, share
-
-if TYPE_CHECKING:
-    from palaver.csml.program import FlowUnit
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 Gather: TypeAlias = Callable[[Frame], Arguments]
@@ -34,7 +31,7 @@ NOTHING: Final = Memories({}, lambda source: (_ for _ in ()).throw(ValueError(so
 """The memories a function sees: none (§7.2). Functions never write any."""
 
 
-def compile_call(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+def compile_call(node: nodes.Call, unit: Unit) -> Evaluate:
     """`name(arguments)`; the first hit of §5.3 wins."""
     name = node.name
     descriptor = unit.program.native_components.get(name)
@@ -52,10 +49,10 @@ def compile_call(node: nodes.Call, unit: FlowUnit) -> Evaluate:
 
 def compile_arguments(
     arguments: tuple[nodes.Argument, ...], *, quiet: bool = False
-) -> Callable[[FlowUnit, Position], Gather]:
+) -> Callable[[Unit, Position], Gather]:
     """A maker of functions that evaluate an argument list, left to right (§5.3)."""
 
-    def make(unit: FlowUnit, at: Position) -> Gather:
+    def make(unit: Unit, at: Position) -> Gather:
         is_named = any(argument.name is not None for argument in arguments)
         misplaced = _misplaced(arguments)
         if misplaced is not None:
@@ -95,7 +92,7 @@ def _refuse(at: Position) -> Gather:
 # --- components and built-ins ------------------------------------------------------------------
 
 
-def _component(node: nodes.Call, unit: FlowUnit, descriptor: Any) -> Evaluate:
+def _component(node: nodes.Call, unit: Unit, descriptor: Any) -> Evaluate:
     at, name = node.at, node.name
     gather = compile_arguments(node.arguments)(unit, at)
 
@@ -110,7 +107,7 @@ def _component(node: nodes.Call, unit: FlowUnit, descriptor: Any) -> Evaluate:
     return component
 
 
-def _builtin(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+def _builtin(node: nodes.Call, unit: Unit) -> Evaluate:
     at = node.at
     function = BUILTINS[node.name].function
     gather = compile_arguments(node.arguments, quiet=node.name == "Or")(unit, at)
@@ -138,7 +135,7 @@ class FunctionCode:
 
     __slots__ = ("_body", "node", "parameters", "unit")
 
-    def __init__(self, node: nodes.Function, unit: FlowUnit) -> None:
+    def __init__(self, node: nodes.Function, unit: Unit) -> None:
         self.node = node
         self.unit = unit
         self.parameters = node.parameters
@@ -172,7 +169,7 @@ def check_call(run: Run, at: Position) -> None:
     run.refill(at)
 
 
-def _function(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+def _function(node: nodes.Call, unit: Unit) -> Evaluate:
     if any(argument.name is not None for argument in node.arguments):
         return _function_with_names(node, unit)
     at, name = node.at, node.name
@@ -190,7 +187,7 @@ def _function(node: nodes.Call, unit: FlowUnit) -> Evaluate:
     return function
 
 
-def _function_with_names(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+def _function_with_names(node: nodes.Call, unit: Unit) -> Evaluate:
     at, name = node.at, node.name
     gather = compile_arguments(node.arguments)(unit, at)
 
@@ -221,7 +218,7 @@ class ClosureCode:
 
     __slots__ = ("_body", "mentioned", "node", "sees_everything", "unit")
 
-    def __init__(self, node: nodes.Closure, unit: FlowUnit) -> None:
+    def __init__(self, node: nodes.Closure, unit: Unit) -> None:
         self.node = node
         self.unit = unit
         self.mentioned = frozenset(names_in(node.body))
@@ -282,7 +279,7 @@ def code_of(data: ClosureData, run: Run) -> ClosureCode:
     return code
 
 
-def _closure_by_name(node: nodes.Call, unit: FlowUnit) -> Evaluate:
+def _closure_by_name(node: nodes.Call, unit: Unit) -> Evaluate:
     at, name = node.at, node.name
     gather = compile_arguments(node.arguments)(unit, at)
 

@@ -7,25 +7,22 @@ without a message. It is a property of the place in the source, so it is settled
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler import calls, paths
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.matching import matches
 from palaver.csml.operators import ARITHMETIC, COMPARISONS
-from palaver.csml.state import Frame
+from palaver.csml.state import Frame, Unit
 from palaver.csml.texts import to_text, too_large
 from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
-
-if TYPE_CHECKING:
-    from palaver.csml.program import FlowUnit
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 Condition: TypeAlias = Callable[[Frame], bool]
 
 
-def compile_expression(node: nodes.Expression, unit: FlowUnit, *, quiet: bool = False) -> Evaluate:
+def compile_expression(node: nodes.Expression, unit: Unit, *, quiet: bool = False) -> Evaluate:
     """A function of a frame giving the expression's value."""
     return _COMPILERS[type(node)](node, unit, quiet)
 
@@ -33,7 +30,7 @@ def compile_expression(node: nodes.Expression, unit: FlowUnit, *, quiet: bool = 
 # --- literals ----------------------------------------------------------------------------------
 
 
-def _scalar(node: Any, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _scalar(node: Any, unit: Unit, quiet: bool) -> Evaluate:
     value = Value(getattr(node, "value", None), node.at)
     return lambda frame: value
 
@@ -49,7 +46,7 @@ def literal_value(node: nodes.Expression) -> Value | None:
     return None
 
 
-def _text(node: nodes.Text, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
     plain = literal_value(node)
     if plain is not None:
         return lambda frame: plain
@@ -91,7 +88,7 @@ def pay_for_text(frame: Frame, text: str) -> None:
     run.spend(len(text) // 1024)
 
 
-def _array(node: nodes.Array, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _array(node: nodes.Array, unit: Unit, quiet: bool) -> Evaluate:
     at = node.at
     items = tuple(compile_expression(item, unit, quiet=quiet) for item in node.items)
 
@@ -102,7 +99,7 @@ def _array(node: nodes.Array, unit: FlowUnit, quiet: bool) -> Evaluate:
     return array
 
 
-def _object(node: nodes.Object, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _object(node: nodes.Object, unit: Unit, quiet: bool) -> Evaluate:
     at = node.at
     members = tuple(
         (key, compile_expression(value, unit, quiet=quiet)) for key, value in node.members
@@ -116,7 +113,7 @@ def _object(node: nodes.Object, unit: FlowUnit, quiet: bool) -> Evaluate:
     return object_
 
 
-def _closure(node: nodes.Closure, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _closure(node: nodes.Closure, unit: Unit, quiet: bool) -> Evaluate:
     at = node.at
     code = calls.ClosureCode(node, unit)
     return lambda frame: Value(ClosureData(node, code.capture(frame), code), at)
@@ -125,7 +122,7 @@ def _closure(node: nodes.Closure, unit: FlowUnit, quiet: bool) -> Evaluate:
 # --- names -------------------------------------------------------------------------------------
 
 
-def _as(node: nodes.As, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _as(node: nodes.As, unit: Unit, quiet: bool) -> Evaluate:
     operand = compile_expression(node.operand, unit, quiet=quiet)
     name = node.name
 
@@ -140,7 +137,7 @@ def _as(node: nodes.As, unit: FlowUnit, quiet: bool) -> Evaluate:
 # --- operators ---------------------------------------------------------------------------------
 
 
-def _binary(node: nodes.Binary, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _binary(node: nodes.Binary, unit: Unit, quiet: bool) -> Evaluate:
     if node.operator in ARITHMETIC:
         return _arithmetic(node, unit)
     condition = raw_condition(node, unit)
@@ -148,7 +145,7 @@ def _binary(node: nodes.Binary, unit: FlowUnit, quiet: bool) -> Evaluate:
     return lambda frame: Value(condition(frame), at)
 
 
-def _arithmetic(node: nodes.Binary, unit: FlowUnit) -> Evaluate:
+def _arithmetic(node: nodes.Binary, unit: Unit) -> Evaluate:
     operation = ARITHMETIC[node.operator]
     left = compile_expression(node.left, unit, quiet=True)
     constant = literal_value(node.right)
@@ -158,13 +155,13 @@ def _arithmetic(node: nodes.Binary, unit: FlowUnit) -> Evaluate:
     return lambda frame: operation(left(frame), right(frame))
 
 
-def _not(node: nodes.Not, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _not(node: nodes.Not, unit: Unit, quiet: bool) -> Evaluate:
     condition = raw_condition(node, unit)
     at = node.at
     return lambda frame: Value(condition(frame), at)
 
 
-def compile_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
+def compile_condition(node: nodes.Expression, unit: Unit) -> Condition:
     """The condition of `if` and `while`: warnings off, a fatal error inside counts as false."""
     condition = raw_condition(node, unit)
 
@@ -179,7 +176,7 @@ def compile_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
     return holds
 
 
-def raw_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
+def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
     """The truth of an expression, without making a value of it; errors come through."""
     if isinstance(node, nodes.Not):
         operand = compile_condition(node.operand, unit)
@@ -198,26 +195,26 @@ def raw_condition(node: nodes.Expression, unit: FlowUnit) -> Condition:
     return lambda frame: compare(left(frame), right(frame))
 
 
-def _match(node: nodes.Binary, unit: FlowUnit) -> Condition:
+def _match(node: nodes.Binary, unit: Unit) -> Condition:
     left = compile_expression(node.left, unit, quiet=True)
     right = compile_expression(node.right, unit, quiet=True)
     wanted = node.operator == "match"
     return lambda frame: matches(left(frame), right(frame), frame.run.spend) is wanted
 
 
-def _call(node: nodes.Call, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _call(node: nodes.Call, unit: Unit, quiet: bool) -> Evaluate:
     return calls.compile_call(node, unit)
 
 
-def _name(node: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _name(node: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     return paths.compile_name(node, unit, quiet=quiet)
 
 
-def _path(node: nodes.Path, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _path(node: nodes.Path, unit: Unit, quiet: bool) -> Evaluate:
     return paths.compile_path(node, unit, quiet=quiet)
 
 
-_COMPILERS: Final[dict[type, Callable[[Any, FlowUnit, bool], Evaluate]]] = {
+_COMPILERS: Final[dict[type, Callable[[Any, Unit, bool], Evaluate]]] = {
     nodes.Number: _scalar,
     nodes.Boolean: _scalar,
     nodes.Null: _scalar,

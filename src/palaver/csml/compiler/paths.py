@@ -15,13 +15,13 @@ change it in place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.calls import compile_arguments
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.source import Position
-from palaver.csml.state import Frame, Run
+from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.components import build
 from palaver.csml.stdlib.methods import EVENT_ROOT, MUTATING, call_method, no_method
 from palaver.csml.texts import to_text
@@ -37,9 +37,6 @@ from palaver.csml.values import (
     secured,
     share,
 )
-
-if TYPE_CHECKING:
-    from palaver.csml.program import FlowUnit
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 
@@ -64,7 +61,7 @@ Resolved: TypeAlias = "list[Any]"
 # --- names -------------------------------------------------------------------------------------
 
 
-def compile_name(node: nodes.Name, unit: FlowUnit, *, quiet: bool) -> Evaluate:
+def compile_name(node: nodes.Name, unit: Unit, *, quiet: bool) -> Evaluate:
     """A bare name."""
     special = SPECIAL.get(node.name)
     if special is not None:
@@ -87,7 +84,7 @@ def compile_name(node: nodes.Name, unit: FlowUnit, *, quiet: bool) -> Evaluate:
     return read
 
 
-def lookup(name: str, at: Position, unit: FlowUnit) -> Callable[[Frame], Value | None]:
+def lookup(name: str, at: Position, unit: Unit) -> Callable[[Frame], Value | None]:
     """Finds a variable: constant of its flow, local, memory; None when it is unknown (§5.1)."""
     if name in unit.constant_nodes:
         return lambda frame: unit.constants.get(name)
@@ -167,12 +164,12 @@ SPECIAL: Final[dict[str, Callable[[nodes.Name], Evaluate]]] = {
 
 
 def compile_elements(
-    elements: tuple[nodes.PathElement, ...], unit: FlowUnit, *, quiet: bool
+    elements: tuple[nodes.PathElement, ...], unit: Unit, *, quiet: bool
 ) -> tuple[Element, ...]:
     return tuple(_element(element, unit, quiet) for element in elements)
 
 
-def _element(element: nodes.PathElement, unit: FlowUnit, quiet: bool) -> Element:
+def _element(element: nodes.PathElement, unit: Unit, quiet: bool) -> Element:
     if isinstance(element, nodes.Member):
         return Element(element.at, element.name)
     if isinstance(element, nodes.Index):
@@ -286,7 +283,7 @@ def missing(run: Run, key: int | str, at: Position, *, quiet: bool) -> Value:
 # --- paths -------------------------------------------------------------------------------------
 
 
-def compile_path(node: nodes.Path, unit: FlowUnit, *, quiet: bool) -> Evaluate:
+def compile_path(node: nodes.Path, unit: Unit, *, quiet: bool) -> Evaluate:
     """A path, by what it starts from."""
     root = node.root
     if isinstance(root, nodes.Path):  # `(o.a).b`: the reference drops what follows such a group
@@ -297,7 +294,7 @@ def compile_path(node: nodes.Path, unit: FlowUnit, *, quiet: bool) -> Evaluate:
     return _value_path(node, unit, quiet)
 
 
-def _value_path(node: nodes.Path, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _value_path(node: nodes.Path, unit: Unit, quiet: bool) -> Evaluate:
     """A path on a literal, a group or a call: nothing to own, nothing to write back."""
     evaluate = unit.expression(node.root, quiet=quiet)
     elements = compile_elements(node.elements, unit, quiet=quiet)
@@ -320,7 +317,7 @@ def may_mutate(elements: tuple[Element, ...]) -> bool:
     return any(e.arguments is not None and e.name in MUTATING for e in elements)
 
 
-def _variable_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _variable_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
     name, at = root.name, root.at
@@ -439,7 +436,7 @@ def own_member(run: Run, value: Value, key: int | str) -> Value | None:
 # --- special roots -----------------------------------------------------------------------------
 
 
-def _event_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _event_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
     mutates = may_mutate(elements)
@@ -453,7 +450,7 @@ def _event_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool)
     return path
 
 
-def _metadata_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _metadata_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
     first = elements[0]
@@ -475,7 +472,7 @@ def _metadata_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bo
     return path
 
 
-def _env_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _env_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
 
@@ -491,7 +488,7 @@ def _env_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -
     return path
 
 
-def _memory_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _memory_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     evaluate = _memory(root)
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
@@ -504,7 +501,7 @@ def _memory_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool
     return path
 
 
-def _component_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: bool) -> Evaluate:
+def _component_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
     """`Component.Name(…)`: its errors are fatal (§8.5)."""
     first = node.elements[0]
     name = first.name if isinstance(first, nodes.MethodCall) else ""
@@ -527,7 +524,7 @@ def _component_path(node: nodes.Path, root: nodes.Name, unit: FlowUnit, quiet: b
     return path
 
 
-_ROOTS: Final[dict[str, Callable[[nodes.Path, nodes.Name, FlowUnit, bool], Evaluate]]] = {
+_ROOTS: Final[dict[str, Callable[[nodes.Path, nodes.Name, Unit, bool], Evaluate]]] = {
     "event": _event_path,
     "_metadata": _metadata_path,
     "_env": _env_path,

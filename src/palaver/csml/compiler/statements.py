@@ -24,7 +24,7 @@ from palaver.csml.compiler.paths import follow as follow_path
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
-from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run
+from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
 from palaver.csml.texts import bare_items, json_text, to_json, to_text
 from palaver.csml.values import (
     ClosureData,
@@ -37,7 +37,6 @@ from palaver.csml.values import (
 from palaver.effects import Goto, Log
 
 if TYPE_CHECKING:
-    from palaver.csml.program import FlowUnit
     from palaver.types import JsonObject
 
 Execute: TypeAlias = Callable[[Frame], int]
@@ -56,7 +55,7 @@ TOO_LARGE: Final = "payload exceeds max payload size (16kb)"
 NOT_A_TEXT: Final = "variables in goto need to resolve as strings"
 
 
-def compile_statement(node: nodes.Statement, unit: FlowUnit) -> Execute:
+def compile_statement(node: nodes.Statement, unit: Unit) -> Execute:
     """A simple statement (blocks are in `blocks`)."""
     return _COMPILERS[type(node)](node, unit)
 
@@ -64,7 +63,7 @@ def compile_statement(node: nodes.Statement, unit: FlowUnit) -> Execute:
 # --- saying ------------------------------------------------------------------------------------
 
 
-def _say(node: nodes.Say, unit: FlowUnit) -> Execute:
+def _say(node: nodes.Say, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
 
     def say(frame: Frame) -> int:
@@ -110,7 +109,7 @@ def too_large(limit: int, at: Position) -> RunError:
     return BudgetExceeded(f"payload exceeds max_payload_bytes ({limit})", "max_payload_bytes", at)
 
 
-def _debug(node: nodes.Debug, unit: FlowUnit) -> Execute:
+def _debug(node: nodes.Debug, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     after = Position(node.at.line, node.at.column + len("debug"))
 
@@ -125,7 +124,7 @@ def _debug(node: nodes.Debug, unit: FlowUnit) -> Execute:
     return debug
 
 
-def _log(node: nodes.Log, unit: FlowUnit) -> Execute:
+def _log(node: nodes.Log, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     line, level = node.at.line, node.level
 
@@ -142,7 +141,7 @@ def _log(node: nodes.Log, unit: FlowUnit) -> Execute:
 # --- variables ---------------------------------------------------------------------------------
 
 
-def _do(node: nodes.Do, unit: FlowUnit) -> Execute:
+def _do(node: nodes.Do, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
 
     def do(frame: Frame) -> int:
@@ -152,7 +151,7 @@ def _do(node: nodes.Do, unit: FlowUnit) -> Execute:
     return do
 
 
-def _assign(node: nodes.Assign, unit: FlowUnit) -> Execute:
+def _assign(node: nodes.Assign, unit: Unit) -> Execute:
     if node.name in unit.constant_nodes:
         return _assign_constant(node, unit)
     if node.path:
@@ -183,7 +182,7 @@ def _refuse_secret(frame: Frame, value: Value) -> int:
     return 0
 
 
-def _assign_constant(node: nodes.Assign, unit: FlowUnit) -> Execute:
+def _assign_constant(node: nodes.Assign, unit: Unit) -> Execute:
     """Refused; the path is read all the same, for its errors (§6.2, step 5)."""
     evaluate = compile_expression(node.value, unit)
     find = lookup(node.name, node.name_at, unit)
@@ -216,7 +215,7 @@ def combine(frame: Frame, operator: str, old: Value, value: Value) -> Value:
         return Value(error.text, error.at)
 
 
-def _assign_compound(node: nodes.Assign, unit: FlowUnit) -> Execute:
+def _assign_compound(node: nodes.Assign, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     name, at, operator = node.name, node.name_at, node.operator
     find = lookup(name, at, unit)
@@ -232,7 +231,7 @@ def _assign_compound(node: nodes.Assign, unit: FlowUnit) -> Execute:
     return assign
 
 
-def _assign_path(node: nodes.Assign, unit: FlowUnit) -> Execute:
+def _assign_path(node: nodes.Assign, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     elements = compile_elements(node.path, unit, quiet=False)
     resolve = resolver(elements)
@@ -267,7 +266,7 @@ def _assign_path(node: nodes.Assign, unit: FlowUnit) -> Execute:
     return assign
 
 
-def _remember(node: nodes.Remember, unit: FlowUnit) -> Execute:
+def _remember(node: nodes.Remember, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     name = node.name
 
@@ -281,7 +280,7 @@ def _remember(node: nodes.Remember, unit: FlowUnit) -> Execute:
     return remember
 
 
-def _forget(node: nodes.Forget, unit: FlowUnit) -> Execute:
+def _forget(node: nodes.Forget, unit: Unit) -> Execute:
     names = node.names
 
     def forget(frame: Frame) -> int:
@@ -299,7 +298,7 @@ def _forget(node: nodes.Forget, unit: FlowUnit) -> Execute:
     return forget
 
 
-def _use(node: nodes.Use, unit: FlowUnit) -> Execute:
+def _use(node: nodes.Use, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
 
     def use(frame: Frame) -> int:
@@ -312,11 +311,11 @@ def _use(node: nodes.Use, unit: FlowUnit) -> Execute:
 # --- leaving -----------------------------------------------------------------------------------
 
 
-def _signal(signal: int) -> Callable[[Any, FlowUnit], Execute]:
+def _signal(signal: int) -> Callable[[Any, Unit], Execute]:
     return lambda node, unit: lambda frame: signal
 
 
-def _return(node: nodes.Return, unit: FlowUnit) -> Execute:
+def _return(node: nodes.Return, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
     if isinstance(node.value, nodes.Name) and node.value.name not in SPECIAL:
         return _return_variable(node.value.name, evaluate, unit)
@@ -328,7 +327,7 @@ def _return(node: nodes.Return, unit: FlowUnit) -> Execute:
     return return_
 
 
-def _return_variable(name: str, evaluate: Callable[[Frame], Value], unit: FlowUnit) -> Execute:
+def _return_variable(name: str, evaluate: Callable[[Frame], Value], unit: Unit) -> Execute:
     """Returning a local hands it over: it need not be copied when the caller changes it."""
     is_constant = name in unit.constant_nodes
 
@@ -342,7 +341,7 @@ def _return_variable(name: str, evaluate: Callable[[Frame], Value], unit: FlowUn
     return return_
 
 
-def _hold(node: nodes.Hold, unit: FlowUnit) -> Execute:
+def _hold(node: nodes.Hold, unit: Unit) -> Execute:
     """In a block of a function, where it only leaves the block (§18, item 8). A step's holds
     have numbers: see `blocks`."""
     return lambda frame: SKIP
@@ -351,7 +350,7 @@ def _hold(node: nodes.Hold, unit: FlowUnit) -> Execute:
 Name: TypeAlias = Callable[[Frame], str]
 
 
-def _target(target: nodes.Target | None, unit: FlowUnit) -> Name | None:
+def _target(target: nodes.Target | None, unit: Unit) -> Name | None:
     """A function giving a goto's step, flow or bot; None when none is named."""
     if target is None:
         return None
@@ -369,7 +368,7 @@ def _target(target: nodes.Target | None, unit: FlowUnit) -> Name | None:
     return find
 
 
-def _goto(node: nodes.Goto, unit: FlowUnit) -> Execute:
+def _goto(node: nodes.Goto, unit: Unit) -> Execute:
     step, flow, bot = (_target(t, unit) for t in (node.step, node.flow, node.bot))
     form = node.form
 
@@ -386,7 +385,7 @@ def _goto(node: nodes.Goto, unit: FlowUnit) -> Execute:
     return goto
 
 
-def _previous(node: nodes.Previous, unit: FlowUnit) -> Execute:
+def _previous(node: nodes.Previous, unit: Unit) -> Execute:
     kind = node.kind
 
     def previous(frame: Frame) -> int:
@@ -402,7 +401,7 @@ def _previous(node: nodes.Previous, unit: FlowUnit) -> Execute:
     return previous
 
 
-_COMPILERS: Final[dict[type, Callable[[Any, FlowUnit], Execute]]] = {
+_COMPILERS: Final[dict[type, Callable[[Any, Unit], Execute]]] = {
     nodes.Say: _say,
     nodes.Debug: _debug,
     nodes.Log: _log,

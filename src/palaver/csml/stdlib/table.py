@@ -3,13 +3,14 @@
 A method is `(run, this, args, at) -> result`, a built-in `(run, args, at) -> result`:
 
 * `run` is the running program (`state.Run`): `run.host` answers for time, chance and calls,
-  `run.spend(n)` pays for work that grows with the data, `run.call(closure, values, at)` calls a closure.
+  `run.spend(n)` pays for work that grows with the data, `run.call(closure, values, at)` calls a
+  closure.
 * `this` is the receiver, `args` its arguments: a tuple of `Value`s for methods (their number is
   already checked against `low` and `high`), `Arguments` for built-ins.
 * `at` is the place of the name, where the result counts as created.
-* The result is a `Value`, or bare data (None, bool, int, float, str, Items, Members) to be made one.
+* The result is a `Value`, or bare data (None, bool, int, float, str, Items, Members).
 
-Errors are raised as `SoftError(text)`, at another place with `SoftError(text, at=args[0].position)`.
+Errors are raised as `SoftError(text)`, elsewhere as `SoftError(text, at=args[0].position)`.
 A method with `mutates` gets a receiver that it owns: it changes `this.data` in place.
 """
 

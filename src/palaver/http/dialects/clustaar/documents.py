@@ -6,7 +6,7 @@ A reader returns something of the right type even for a bad field; `finish` then
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from palaver.errors import Invalid
 from palaver.types import Json, JsonObject
@@ -104,12 +104,12 @@ class Document:
         """A required number."""
         value = self.values.get(name)
         if is_number(value):
-            return value  # type: ignore[return-value]
+            return value
         self.refuse(name, "must be a number" if name in self.values else "is required")
         return 0
 
 
-def is_number(value: Json) -> bool:
+def is_number(value: Json) -> TypeGuard[int | float]:
     """Whether it is a JSON number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -7,6 +7,7 @@ of the dialect they were written for. Out: the actions of `fulfillment` and the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -33,12 +34,14 @@ from palaver.types import Json, JsonObject
 if TYPE_CHECKING:
     from palaver.services.bots import LoadedBot
 
+logger = logging.getLogger(__name__)
+
 LONGEST_TEXT: Final = 1000
 LONGEST_ALT: Final = 500
 LONGEST_EVENT: Final = 200
 LONGEST_REPLY_TITLE: Final = 60
 MOST_REPLIES: Final = 11
-WAIT_S: Final = (0.5, 7.0)
+WAIT_MS: Final = (500, 7000)
 """The shortest and the longest wait."""
 
 DISPLAYABLE: Final = frozenset(
@@ -79,14 +82,16 @@ def encode_messages(messages: Iterable[Message], bot: LoadedBot) -> Encoded:
         losses = Losses(bot)
         encoded.actions.extend(encode_payload(message.payload, losses))
         if losses.texts:
-            encoded.logs.append(_log("degraded", "; ".join(losses.texts), message.created_at))
+            lost = "; ".join(losses.texts)
+            encoded.logs.append(_log("degraded", lost, message.created_at))
+            logger.debug("degraded for clustaar: %s", lost)
     return encoded
 
 
 def encode_payload(payload: JsonObject, losses: Losses) -> Actions:
     """One message: its native form when that is an action, else what the table says."""
     native = payload.get(NATIVE)
-    if isinstance(native, dict) and native.get("type") in DISPLAYABLE:
+    if isinstance(native, dict) and text_of(native.get("type")) in DISPLAYABLE:
         return [native]
     content = payload.get("content")
     if not isinstance(content, dict):  # an array: no component
@@ -136,17 +141,15 @@ def _texts(value: Json, losses: Losses) -> Actions:
 
 def _wait(component: Component, losses: Losses) -> Actions:
     """Milliseconds to seconds; what is no number is no wait."""
-    duration = component.content.get("duration")
-    if not is_number(duration):
+    wanted = component.content.get("duration")
+    if not is_number(wanted):
         losses.note("a wait has no duration")
         return []
-    wanted = duration / 1000  # type: ignore[operator]
-    seconds = min(max(wanted, WAIT_S[0]), WAIT_S[1])
-    if seconds != wanted:
-        losses.note(f"a wait of {wanted:g} s became one of {seconds:g} s")
-    return [
-        {"type": "wait_action", "duration": int(seconds) if seconds == int(seconds) else seconds}
-    ]
+    duration = min(max(wanted, WAIT_MS[0]), WAIT_MS[1])
+    if duration != wanted:
+        losses.note(f"a wait of {wanted} ms became one of {duration} ms")
+    seconds = duration / 1000
+    return [{"type": "wait_action", "duration": int(seconds) if seconds.is_integer() else seconds}]
 
 
 # --- addresses ---------------------------------------------------------------------------------
