@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from palaver.types import Json, JsonObject
 
 
@@ -128,8 +130,7 @@ class Status(StrEnum):
     CLOSED = "CLOSED"
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """A client's span of turns. `flow_id` holds a flow's id or its name (engine §5.2)."""
 
     id: str
@@ -149,8 +150,7 @@ class Direction(StrEnum):
     RECEIVE = "RECEIVE"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One recorded message; `payload` is the superset form (dialects.md §1)."""
 
     conversation_id: str
@@ -222,8 +222,7 @@ class Chosen(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True):
     """What the author logged: for the operator."""
 
     flow: str
@@ -232,8 +231,7 @@ class LogLine:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """Everything one event led to.
 
     `messages` are those sent, in order; `flow` (its name) and `step` the last position;

@@ -28,4 +28,4 @@ class SystemClock:
 
 def iso_ms(moment: datetime) -> str:
     """`2024-05-01T09:30:00.123Z`: ISO 8601 in UTC with milliseconds, the spelling of every wire."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat("T", "milliseconds")[:23] + "Z"

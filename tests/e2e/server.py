@@ -181,6 +181,9 @@ class Server:
         code = self.running.wait(STOP_S)
         for reader in self._readers:
             reader.join(STOP_S)
+        for pipe in (self.running.stdout, self.running.stderr):
+            assert pipe is not None
+            pipe.close()
         return code
 
     def close(self) -> None:
@@ -188,9 +191,6 @@ class Server:
         if self.process is not None:
             self.process.kill()
             self.wait()
-            for pipe in (self.process.stdout, self.process.stderr):
-                assert pipe is not None
-                pipe.close()
 
     def log_text(self) -> str:
         return "\n".join(self.log)
@@ -295,7 +295,11 @@ class Gate:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, *arguments: object) -> None:
+                """Whoever asked may have been killed meanwhile; that is what tests are about."""
+
+        self._server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

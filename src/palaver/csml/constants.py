@@ -73,7 +73,7 @@ def constant_value(expression: Expression) -> Value:
         case Not():
             return _negations(expression)
         case _:
-            raise ConstantError(INVALID_TYPE, *_interval(expression))
+            raise ConstantError(INVALID_TYPE, *interval(expression))
 
 
 def _chain(expression: Binary) -> Value:
@@ -112,14 +112,15 @@ def _negations(expression: Not) -> Value:
     return Value(is_true is not odd, expression.at)
 
 
-def _interval(expression: Expression) -> tuple[Position, Position | None]:
-    """Where a value is reported: its start, and the end if the reference gives one."""
-    match expression:
-        case Text(at=at, last_literal=end) | Array(at=at, end=end) | Object(at=at, end=end):
-            return at, end
-        case Path(root=root):
-            return _interval(root)
-        case As(name_at=at):
-            return at, None
-        case _:
-            return expression.at, None
+def interval(expression: Expression) -> tuple[Position, Position | None]:
+    """Where a value is reported: its start, and the end if the reference gives one (§13.1)."""
+    while True:
+        match expression:
+            case Text(at=at, last_literal=end) | Array(at=at, end=end) | Object(at=at, end=end):
+                return at, end
+            case Path(root=inner) | Binary(left=inner) | Not(operand=inner):
+                expression = inner
+            case As(name_at=at):
+                return at, None
+            case _:
+                return expression.at, None

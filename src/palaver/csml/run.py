@@ -341,6 +341,8 @@ def _restore(state: Run, frame: Frame, step: nodes.Step, hold: JsonObject) -> in
 
 
 def _previous_from_json(json: Json) -> tuple[str, str, str] | None:
+    if not isinstance(json, dict):
+        return None
     match json:
         case {"flow": str(flow), "step_at_flow": [{**step}, str(step_flow)]}:
             name = next(iter(step.values()), None)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
+
+import msgspec
 
 from palaver.engine.bots import RunnableBot
 from palaver.model import Client, Event, Person, Session, Turn
 from palaver.types import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One event for one client, as a dialect hands it over.
 
     Attributes:
@@ -34,9 +34,9 @@ class Ask:
     event: Event
     request_id: str
     received_at: datetime
-    metadata: Json = field(default_factory=dict)
+    metadata: Json = msgspec.field(default_factory=dict)
     closes_first: bool = False
-    memories: Mapping[str, Json] = field(default_factory=dict)
+    memories: Mapping[str, Json] = msgspec.field(default_factory=dict)
     relaunches: bool = False
     callback_url: str | None = None
     webhook_url: str | None = None
@@ -49,8 +49,7 @@ class Ask:
     shown_bot_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What goes out: the encoded body. `turn` is None when a stored answer was replayed."""
 
     body: bytes

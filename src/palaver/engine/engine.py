@@ -87,9 +87,10 @@ class Engine:
             StorageError: nothing is stored.
         """
         identity = (repeat.scope, repeat.key) if repeat is not None else None
-        dropped = await self._drop(client, prepare, encode, identity)
-        if dropped is not None:
-            return dropped
+        if self._turns.current(client) is not None:
+            dropped = await self._drop(client, prepare, encode, identity)
+            if dropped is not None:
+                return dropped
         if repeat is None:
             async with self._turns.turn(client):
                 return await self._take(prepare, encode, None)

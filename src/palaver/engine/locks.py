@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from palaver.errors import ConversationBusy
@@ -13,7 +13,7 @@ from palaver.errors import ConversationBusy
 
 @dataclass(slots=True)
 class Taken:
-    """A turn in progress: since when (loop time), by which request, and who waits."""
+    """A turn in progress: since when (`time.monotonic`), by which request, and who waits."""
 
     since: float
     identity: Hashable
@@ -35,20 +35,19 @@ class Turnstile:
         """The turn in progress for a key, if there is one."""
         return self._taken.get(key)
 
-    @asynccontextmanager
-    async def turn(self, key: Hashable, identity: Hashable = None) -> AsyncIterator[None]:
+    def turn(self, key: Hashable, identity: Hashable = None) -> Holding:
         """Waits for the key's turn and holds it. Raises: ConversationBusy."""
-        loop = asyncio.get_running_loop()
+        return Holding(self, key, identity)
+
+    async def take(self, key: Hashable, identity: Hashable) -> Taken:
+        """Waits until the key is free and takes it."""
         taken = self._taken.get(key)
         if taken is None:
-            taken = self._taken[key] = Taken(loop.time(), identity)
+            taken = self._taken[key] = Taken(time.monotonic(), identity)
         else:
             await self._wait(key, taken)
-            taken.since, taken.identity = loop.time(), identity
-        try:
-            yield
-        finally:
-            self._pass_on(key, taken)
+            taken.since, taken.identity = time.monotonic(), identity
+        return taken
 
     async def _wait(self, key: Hashable, taken: Taken) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -58,7 +57,7 @@ class Turnstile:
                 await future
         except BaseException as error:
             if future.done() and not future.cancelled():
-                self._pass_on(key, taken)  # the turn was given just now: somebody else may have it
+                self.pass_on(key, taken)  # the turn was given just now: somebody else may have it
             else:
                 taken.waiting.remove(future)
             if isinstance(error, TimeoutError):
@@ -67,7 +66,8 @@ class Turnstile:
                 ) from None
             raise
 
-    def _pass_on(self, key: Hashable, taken: Taken) -> None:
+    def pass_on(self, key: Hashable, taken: Taken) -> None:
+        """Gives the key to who waits longest, or frees it."""
         if not self._wake_next(taken):
             del self._taken[key]
 
@@ -79,3 +79,22 @@ class Turnstile:
                 future.set_result(None)
                 return True
         return False
+
+
+class Holding:
+    """`async with turnstile.turn(key):`; a class because generators cost a turn microseconds."""
+
+    __slots__ = ("_identity", "_key", "_taken", "_turnstile")
+
+    def __init__(self, turnstile: Turnstile, key: Hashable, identity: Hashable) -> None:
+        self._turnstile = turnstile
+        self._key = key
+        self._identity = identity
+        self._taken: Taken | None = None
+
+    async def __aenter__(self) -> None:
+        self._taken = await self._turnstile.take(self._key, self._identity)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._taken is not None:
+            self._turnstile.pass_on(self._key, self._taken)

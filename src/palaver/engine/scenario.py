@@ -16,8 +16,9 @@ renders responses as `Say`s, asks webhooks through `host.call`, and closes with 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from palaver.effects import Effect, Host
 from palaver.model import Chosen, Event
@@ -50,8 +51,7 @@ class Entry(NamedTuple):
     closes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TurnInput:
+class TurnInput(msgspec.Struct, frozen=True):
     """What a run may know. `memories` map a key to its stored JSON text."""
 
     entry: Entry
@@ -63,7 +63,7 @@ class TurnInput:
     previous_bot: JsonObject | None = None
     env: Json = None
     has_apps: bool = False
-    options: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = msgspec.field(default_factory=dict)
 
 
 class Scenario(Protocol):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from palaver.effects import Effect, End, Fail, Forget, Goto, Hold, Log, Remember, Say, SwitchBot
 from palaver.engine.bots import RunnableBot
@@ -108,7 +108,7 @@ class Span:
     def close(self, conversation: Conversation) -> None:
         """Closes another conversation of the client."""
         self.closed.append(
-            replace(
+            structs.replace(
                 conversation,
                 status=Status.CLOSED,
                 updated_at=self.now,

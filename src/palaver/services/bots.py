@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections import OrderedDict
 from dataclasses import replace
 
 from palaver import __version__
@@ -16,6 +17,7 @@ from palaver.csml.source import NOWHERE
 from palaver.effects import CallFailed, HttpRequest
 from palaver.engine.bots import BotInvalid, RunnableBot, Scenarios
 from palaver.engine.outbound import Outbound
+from palaver.engine.scenario import Scenario
 from palaver.errors import BotNotFound, VersionNotFound
 from palaver.folder import BotFolder
 from palaver.model import Bot, BotVersion, Flow, Module, OtherBot
@@ -24,6 +26,10 @@ from palaver.storage.protocol import Storage
 from palaver.types import Clock
 
 __all__ = ["Bots", "LoadedBot"]
+
+
+KEPT_VERSIONS = 1024
+"""Stored builds whose scenario is found without looking at their texts."""
 
 
 class Bots:
@@ -52,6 +58,7 @@ class Bots:
         self._loaded: dict[str, LoadedBot] = {}
         self._by_reference: dict[str, LoadedBot] = {}
         self._latest: dict[str, BotVersion] = {}
+        self._by_version: OrderedDict[str, Scenario] = OrderedDict()
 
     # --- served bots -----------------------------------------------------------------------
 
@@ -149,7 +156,7 @@ class Bots:
         """
         if bot is not None:
             bot = await self._with_modules(bot)
-            return self._runnable(bot, bot.apps_endpoint, multibot)
+            return RunnableBot(bot, self._checked(bot), bot.apps_endpoint, multibot)
         if bot_id is None:
             raise BotNotFound("Invalid bot_opt format")
         return await self._stored(bot_id, version_id, apps_endpoint, multibot)
@@ -168,15 +175,23 @@ class Bots:
                 own.bot, own.scenario, apps_endpoint or own.apps_endpoint, multibot or own.multibot
             )
         version = await self._version(bot_id, version_id)
-        return self._runnable(version.bot, apps_endpoint, multibot)
+        scenario = self._scenario_of(version)
+        return RunnableBot(version.bot, scenario, apps_endpoint, multibot)
 
-    def _runnable(
-        self, bot: Bot, apps_endpoint: str | None, multibot: tuple[OtherBot, ...]
-    ) -> RunnableBot:
+    def _scenario_of(self, version: BotVersion) -> Scenario:
+        """Found by the version's id, so that a turn does not look at the bot's texts."""
+        scenario = self._by_version.get(version.version_id)
+        if scenario is None:
+            scenario = self._by_version[version.version_id] = self._checked(version.bot)
+            if len(self._by_version) > KEPT_VERSIONS:
+                self._by_version.popitem(last=False)
+        return scenario
+
+    def _checked(self, bot: Bot) -> Scenario:
         scenario = self._scenarios.get(bot)
         if not any(bot.default_flow in (flow.id, flow.name) for flow in bot.flows):
             raise BotInvalid("The bot's default_flow does not exist")
-        return RunnableBot(bot, scenario, apps_endpoint, multibot)
+        return scenario
 
     async def _version(self, bot_id: str, version_id: str | None) -> BotVersion:
         if version_id is None:

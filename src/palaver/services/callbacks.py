@@ -71,6 +71,8 @@ class Callbacks:
         So a client's next turn does not overtake the notifications of the one before, as in the
         reference; but a slow receiver holds it for `timeout_s` at most.
         """
+        if not self._tasks:
+            return
         own = [task for key, task in self._tasks.items() if key[0] == client]
         if own:
             await asyncio.wait(own, timeout=timeout_s)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, islice
 from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from palaver.errors import StorageError, Unavailable
 from palaver.model import (
@@ -185,7 +186,7 @@ class MemoryStorage:
         record.hold = record.held_at = record.previous_bot = None
         for conversation in record.conversations.values():
             if conversation.status is Status.OPEN:
-                closed = replace(conversation, status=Status.CLOSED, updated_at=now)
+                closed = structs.replace(conversation, status=Status.CLOSED, updated_at=now)
                 record.conversations[closed.id] = closed
 
     async def list_conversations(

@@ -9,9 +9,11 @@ says, durably, or raised a StorageError and did nothing. Reads see every finishe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
+
+import msgspec
 
 from palaver.model import (
     BotVersion,
@@ -25,8 +27,7 @@ from palaver.model import (
 from palaver.types import Json, JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class ClientState:
+class ClientState(msgspec.Struct, frozen=True):
     """All that a turn reads, in one read. `memories` map a key to its stored JSON *text*.
 
     `conversation` is the open one or None. `hold` and `previous_bot` are opaque documents.
@@ -35,11 +36,10 @@ class ClientState:
     conversation: Conversation | None = None
     hold: JsonObject | None = None
     previous_bot: JsonObject | None = None
-    memories: Mapping[str, str] = field(default_factory=dict)
+    memories: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(msgspec.Struct, frozen=True):
     """An answer kept for repeats, byte for byte."""
 
     scope: str
@@ -49,8 +49,7 @@ class StoredAnswer:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ClientWrite:
+class ClientWrite(msgspec.Struct, frozen=True):
     """What one turn changes for one client, written in one transaction with everything else.
 
     Order of application: memories are forgotten (`forgets_all`, then `forgotten`), then
@@ -67,13 +66,12 @@ class ClientWrite:
     previous_bot: JsonObject | None = None
     forgets_all: bool = False
     forgotten: tuple[str, ...] = ()
-    remembered: Mapping[str, str] = field(default_factory=dict)
+    remembered: Mapping[str, str] = msgspec.field(default_factory=dict)
     messages: tuple[Message, ...] = ()
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnWrite:
+class TurnWrite(msgspec.Struct, frozen=True):
     """One unit of work: all of it or nothing.
 
     `clients` has one entry, or one a bot after a switch. `answer` is kept for 24 hours, the last

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from palaver.model import (
     Bot,
     BotVersion,
@@ -32,7 +34,7 @@ HOUR = timedelta(hours=1)
 
 def conversation(id: str = "c1", **changes: Any) -> Conversation:
     made = Conversation(id, "order", "start", Status.OPEN, NOW, NOW, NOW)
-    return replace(made, **changes)
+    return structs.replace(made, **changes)
 
 
 def closed(id: str = "c1", **changes: Any) -> Conversation:
@@ -42,7 +44,7 @@ def closed(id: str = "c1", **changes: Any) -> Conversation:
 def message(text: str, **changes: Any) -> Message:
     payload = {"content_type": "text", "content": {"text": text}}
     made = Message("c1", "order", "start", Direction.SEND, payload, 1, 0, NOW)  # type: ignore[arg-type]
-    return replace(made, **changes)
+    return structs.replace(made, **changes)
 
 
 def said(*texts: str, at: datetime = NOW) -> tuple[Message, ...]:
@@ -88,7 +90,7 @@ def session(id: str, name: str = "s", **changes: Any) -> Session:
 
 
 def answer(key: str, body: bytes = b"{}", **changes: Any) -> StoredAnswer:
-    return replace(StoredAnswer("client anna", key, "print", body, NOW), **changes)
+    return structs.replace(StoredAnswer("client anna", key, "print", body, NOW), **changes)
 
 
 async def write(storage: Storage, client: Client = ANNA, /, **changes: Any) -> None:

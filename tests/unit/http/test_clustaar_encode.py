@@ -46,7 +46,13 @@ def say_back(message: str) -> dict[str, Any]:
 
 
 def card(title: str, **more: Any) -> dict[str, Any]:
-    empty = {"subtitle": None, "alt": None, "imageURL": None, "url": None, "buttons": []}
+    empty: dict[str, Any] = {
+        "subtitle": None,
+        "alt": None,
+        "imageURL": None,
+        "url": None,
+        "buttons": [],
+    }
     return {"type": "card", "title": title, **empty, **more}
 
 

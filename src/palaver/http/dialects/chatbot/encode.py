@@ -52,18 +52,22 @@ def encode_messages(
         bot: the one that said them.
         debug: whether the debug entries are wanted.
     """
-    writer = _Writer(bot)
+    writer = _Writer(bot, tells=debug)
     for payload in payloads:
         writer.write(payload)
-    entries = writer.finished()
-    return entries if debug else [entry for entry in entries if "debug" not in entry]
+    return writer.finished()
 
 
 class _Writer:
-    """Responses so far, and the waits that no message has taken yet."""
+    """Responses so far, and the waits that no message has taken yet.
 
-    def __init__(self, bot: LoadedBot) -> None:
+    Args:
+        tells: whether the debug entries are wanted.
+    """
+
+    def __init__(self, bot: LoadedBot, *, tells: bool) -> None:
         self._bot = bot
+        self._tells = tells
         self._entries: Responses = []
         self._wait_ms: float | None = None
 
@@ -91,8 +95,10 @@ class _Writer:
         if isinstance(duration, bool) or not isinstance(duration, int | float):
             self._tell("degraded", "wait: it has no duration")
             return
-        before = self._wait_ms or 0
-        self._wait_ms = min(max(before + min(duration, LONGEST_DELAY_MS), 0), LONGEST_DELAY_MS)
+        total = (self._wait_ms or 0) + min(max(duration, 0), 2 * LONGEST_DELAY_MS)
+        if total > LONGEST_DELAY_MS:
+            self._tell("degraded", f"wait: it is longer than {LONGEST_DELAY_MS} ms")
+        self._wait_ms = min(total, LONGEST_DELAY_MS)
 
     def _show(self, response: JsonObject) -> None:
         """Takes the waits, else the bot's delay; `type` and `delay` stand first."""
@@ -103,7 +109,8 @@ class _Writer:
         self._entries.append({"type": response["type"], "delay": delay, **response})
 
     def _tell(self, kind: str, message: str) -> None:
-        self._entries.append({"type": kind, "debug": True, "message": message})
+        if self._tells:
+            self._entries.append({"type": kind, "debug": True, "message": message})
 
 
 def _told(content: Json) -> str:
@@ -146,13 +153,13 @@ def _texts(text: str, losses: Losses) -> Responses:
 
 def _image(component: Component, losses: Losses) -> Responses:
     url = component.text("url")
-    return [{"type": "image", "imageUrl": url}] if url else _other(component, losses)
+    return [{"type": "image", "imageUrl": url}] if url else _as_text(component, losses)
 
 
 def _file(component: Component, losses: Losses) -> Responses:
     url = component.text("url")
     if not url:
-        return _other(component, losses)
+        return _as_text(component, losses)
     losses.note("shown as its address")
     return _texts(url, losses)
 
@@ -168,16 +175,18 @@ def _button(component: Component, losses: Losses) -> Responses:
 def _button_response(title: str, component: Component, losses: Losses) -> Responses:
     button = button_of({"content_type": component.kind, "content": component.content}, losses)
     if button is None:
-        return _other(component, losses)
+        return _as_text(component, losses)
     cut = losses.cut(title, LONGEST_TITLE, "a title")
     return [{"type": "button", "title": cut, "buttons": [button]}]
 
 
 def _question(component: Component, losses: Losses) -> Responses:
-    """Quick replies, as many as it takes for all buttons."""
     buttons = buttons_of(component.content.get("buttons"), losses)
-    if not buttons:
-        return _other(component, losses)
+    return _choices(component, buttons, losses) if buttons else _as_text(component, losses)
+
+
+def _choices(component: Component, buttons: Responses, losses: Losses) -> Responses:
+    """Quick replies, as many as it takes for all buttons (at least one)."""
     title = component.text("title", "text") or text_of(buttons[0]["title"])
     title = losses.cut(title, LONGEST_TITLE, "a title")
     lists = chunked(buttons, MOST_REPLIES)
@@ -187,7 +196,8 @@ def _question(component: Component, losses: Losses) -> Responses:
 
 
 def _card(component: Component, losses: Losses) -> Responses:
-    return [{"type": "card", **card} for card in cards_of(component, losses)]
+    cards = cards_of(component, losses)
+    return [{"type": "card", **card} for card in cards] or _as_text(component, losses)
 
 
 def _carousel(component: Component, losses: Losses) -> Responses:
@@ -200,26 +210,26 @@ def _carousel(component: Component, losses: Losses) -> Responses:
             losses.note("something that is no card was left out")
         else:
             cards.extend(cards_of(card, losses))
-    if not cards:
-        return _other(component, losses)
     lists = chunked(cards, MOST_CARDS)
     if len(lists) > 1:
         losses.note(f"{len(cards)} cards were split into {len(lists)} messages")
-    return [{"type": "cards", "elements": list(part)} for part in lists]
+    shown: Responses = [{"type": "cards", "elements": list(part)} for part in lists]
+    return shown or _as_text(component, losses)
 
 
 def _other(component: Component, losses: Losses) -> Responses:
     """Any other component: few choices are quick replies, else its text or title, else nothing."""
-    buttons = component.content.get("buttons")
-    if component.kind != "question" and isinstance(buttons, list) and buttons:
-        if len(buttons) <= MOST_REPLIES:
-            return _question(component, losses)
+    buttons = buttons_of(component.content.get("buttons"), losses)
+    if 0 < len(buttons) <= MOST_REPLIES:
+        return _choices(component, buttons, losses)
+    if buttons:
         losses.note(f"its {len(buttons)} choices cannot be shown")
+    return _as_text(component, losses)
+
+
+def _as_text(component: Component, losses: Losses) -> Responses:
     text = component.text("text", "title")
-    if not text:
-        losses.note("there is nothing of it to show")
-        return []
-    losses.note("shown as its text")
+    losses.note("shown as its text" if text else "there is nothing of it to show")
     return _texts(text, losses)
 
 

@@ -1,4 +1,4 @@
-"""Reading fields of a body, with the limits of chatbot-com §1.2, and what callers may send for them.
+"""Reading fields of a body, with the limits of chatbot-com §1.2 and what callers may send for them.
 
 Every reader takes the decoded body and a field's name and raises `Malformed`, naming the field.
 A field that is null counts as not sent. Numbers may be numeric texts, booleans `"true"` and
@@ -129,9 +129,7 @@ def attributes(
 
 def merged(old: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
     """The attributes after a change: None takes one away, what is not named stays."""
-    return {
-        name: value for name, value in {**old, **changes}.items() if value is not None
-    }
+    return {name: value for name, value in {**old, **changes}.items() if value is not None}
 
 
 async def attribute_body(request: Request) -> JsonObject:

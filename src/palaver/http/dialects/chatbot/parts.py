@@ -121,12 +121,16 @@ def _postback(payload: str, title: str, losses: Losses) -> str:
 def cards_of(card: Component, losses: Losses) -> list[JsonObject]:
     """`{title, subtitle, imageUrl, buttons}` without what the card has not.
 
-    One with more than three buttons is followed by itself with the next ones.
+    One with more than three buttons is followed by itself with the next ones; one without any
+    text is left out.
     """
     buttons = buttons_of(card.content.get("buttons"), losses)
     title = card.text("title", "text", "subtitle") or (
         text_of(buttons[0]["title"]) if buttons else ""
     )
+    if not title:
+        losses.note("a card without a title was left out")
+        return []
     face: JsonObject = {"title": losses.cut(title, LONGEST_CARD_TITLE, "a title")}
     subtitle = card.text("subtitle")
     if subtitle:

@@ -86,10 +86,10 @@ def _legacy_reply(document: Document, bot: LoadedBot) -> Said:
 
 
 def _go_to(document: Document, bot: LoadedBot) -> Said:
-    target, shown = _target(document, bot)
+    target, shown_target = _target(document, bot)
     values = document.object_or_null("sessionValues")
     memories = values.values if values is not None else {}
-    shown = {"target": shown, "sessionValues": document.values.get("sessionValues")}
+    shown = {"target": shown_target, "sessionValues": document.values.get("sessionValues")}
     return Said(target.event() if target else None, shown, memories)
 
 
