@@ -98,6 +98,8 @@ class Server:
     Attributes:
         folders: bots to serve; without any, the flows given are written as a bot called `bot`.
         options, variables: further words of the command line and environment variables.
+        url: where it answers, since the last start.
+        starts: how often it was started.
     """
 
     place: Path
@@ -112,7 +114,9 @@ class Server:
         self.url = ""
         self.output: list[str] = []
         self.log: list[str] = []
+        self.starts = 0
         self.process: subprocess.Popen[str] | None = None
+        self._said_more = threading.Condition()
         self._readers: list[threading.Thread] = []
         if self.flows:
             self.folders = [write_bot(self.place / BOT, self.flows, self.settings)]
@@ -129,6 +133,7 @@ class Server:
                 break
         else:
             raise AssertionError(f"the server stopped with {self.wait()}: {self.log_text()}")
+        self.starts += 1
         self._read(self._stdout(), self.output)
         return self
 
@@ -192,6 +197,14 @@ class Server:
             self.process.kill()
             self.wait()
 
+    def wait_for_words(self, words: str) -> None:
+        """Until these stand in what it printed or logged."""
+        with self._said_more:
+            said = self._said_more.wait_for(
+                lambda: any(words in line for line in [*self.output, *self.log]), START_S
+            )
+        assert said, f"it never said {words!r}: {self.output} {self.log_text()}"
+
     def log_text(self) -> str:
         return "\n".join(self.log)
 
@@ -204,7 +217,9 @@ class Server:
 
         def read() -> None:
             for line in pipe:
-                into.append(line.rstrip("\n"))  # one by one: tests look at them meanwhile
+                with self._said_more:
+                    into.append(line.rstrip("\n"))
+                    self._said_more.notify_all()
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()

@@ -111,14 +111,13 @@ class Load:
             goal = self.answers + more
             assert self.changed.wait_for(lambda: self.answers >= goal, START_S), "no answers"
 
-    def wait_for_another(self, url: str) -> None:
-        """Until the server of this address was replaced."""
+    def wait_for_start(self, number: int) -> None:
+        """Until the server was started once more than so often."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self.server.url != url, START_S), "no restart"
+            assert self.changed.wait_for(lambda: self.server.starts > number, START_S), "no start"
 
     def restart(self) -> None:
         self.server.kill()
-        # Its address stays in `url` until the next one is there: talkers wait for that.
         self.server.start()
         with self.changed:
             self.changed.notify_all()
@@ -150,11 +149,11 @@ class Talker(threading.Thread):
     def turn(self, text: str, wanted: list[str]) -> None:
         request_id = str(uuid.uuid4())
         while True:
-            url = self.load.server.url
+            start = self.load.server.starts
             try:
                 answer = self.load.server.say(self.name, text, request_id=request_id)
             except httpx.HTTPError:
-                self.load.wait_for_another(url)
+                self.load.wait_for_start(start)
                 if not self.asks_again and self.was_taken(text):
                     return
             else:
@@ -164,11 +163,11 @@ class Talker(threading.Thread):
 
     def was_taken(self, text: str) -> bool:
         while True:
-            url = self.load.server.url
+            start = self.load.server.starts
             try:
                 number = self.load.server.memories(self.name).get("n", -1)
             except httpx.HTTPError:
-                self.load.wait_for_another(url)
+                self.load.wait_for_start(start)
                 continue
             current = 0 if text == "go" else int(text)
             assert number in (current, current - 1), f"{text} said, and n is {number}"

@@ -71,6 +71,7 @@ def test_a_pasted_line_holds_the_conversation_to_its_end(
     wire: str, serving: Callable[..., Server]
 ) -> None:
     server = serving(NAMES).start()
+    server.wait_for_words("/interlocutors/$id/reply")
     lines = curl_lines(server.output)
     assert list(lines) == WIRES
     line = lines[wire]
@@ -114,6 +115,7 @@ def test_on_a_terminal_the_lines_hold_the_keys_and_need_no_palaver(tmp_path: Pat
 
 def test_the_lines_name_address_database_and_web_chat(serving: Callable[..., Server]) -> None:
     server = serving(NAMES).start()
+    server.wait_for_words("/chat/bot")
     text = "\n".join(server.output)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", server.url)
     assert server.database in text

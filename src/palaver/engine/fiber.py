@@ -4,8 +4,9 @@ The language is plain closures: fast, but they cannot `await`. So a turn runs in
 it asks the outside something, or has computed for a while, it switches back to the coroutine that
 drives it, which awaits on its behalf and switches back in. Other clients go on meanwhile.
 
-Measured against a worker thread and against generators in `benchmarks/suspending.py`
-(docs/dependencies.md has the figures): a turn that never waits pays about a microsecond.
+Measured in `benchmarks/suspending.py` (two shared cores, CPython 3.11): a greenlet costs a turn
+8 µs, a hop to a worker thread 40 µs (100 with one question asked), generators at every level three
+times all evaluation. So greenlets, and the language stays plain.
 """
 
 from __future__ import annotations

@@ -271,6 +271,9 @@ def test_cards_are_filled_up_to_twenty_five() -> None:
     actions = encode("carousel", {"cards": cards})
     assert [len(a["cards"]) for a in actions] == [25, 25, 1]
     assert encode("carousel", {"cards": []}) == []
+    image = {"content_type": "image", "content": {"url": "https://a.example/i.png"}}
+    assert encode("carousel", {"cards": [image]}) == []
+    assert lost("carousel", {"cards": [image]}) == ["a component image among cards was left out"]
     assert encode("carousel", {"cards": None}) == []
 
 

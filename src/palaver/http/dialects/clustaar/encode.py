@@ -223,8 +223,14 @@ def _card(component: Component, losses: Losses) -> Actions:
 
 def _carousel(component: Component, losses: Losses) -> Actions:
     items = component.content.get("cards")
-    listed = [component_of(item, "card") for item in items] if isinstance(items, list) else []
-    return _card_actions([c for item in listed for c in cards_of(item.content, losses)], losses)
+    cards: Actions = []
+    for item in items if isinstance(items, list) else []:
+        kind, content = component_of(item, "card")
+        if kind == "card":
+            cards.extend(cards_of(content, losses))
+        else:
+            losses.note(f"a component {kind} among cards was left out")
+    return _card_actions(cards, losses)
 
 
 def _card_actions(cards: Actions, losses: Losses) -> Actions:
