@@ -6,7 +6,7 @@ Both parser and checker report everything; flows are checked together only when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from palaver.csml.diagnostics import Diagnostic
@@ -15,16 +15,27 @@ from palaver.problems import Problem
 
 
 def check_flows(
-    flows: Mapping[Path, Source], modules: Mapping[Path, Source], default_flow: str
+    flows: Mapping[Path, Source],
+    modules: Mapping[Path, Source],
+    default_flow: str,
+    components: Collection[str] = (),
+    native: Collection[str] = (),
 ) -> tuple[Problem, ...]:
-    """Everything the language has to say about a bot's texts, file by file."""
+    """Everything the language has to say about a bot's texts, file by file.
+
+    Args:
+        components: names of the bot's own components, called as `Component.name(…)`.
+        native: names of components of the server, called by their bare name.
+    """
     from palaver.csml.parser import parse_flow_all
 
     found: list[Problem] = []
     trees = {}
     for path, source in [*flows.items(), *modules.items()]:
-        trees[path], diagnostics = parse_flow_all(source)
+        tree, diagnostics = parse_flow_all(source)
         found += [problem_from_diagnostic(path, source, d) for d in diagnostics]
+        if tree is not None:
+            trees[path] = tree
     if found:
         return tuple(found)
     from palaver.csml.checker import check_bot
@@ -34,6 +45,8 @@ def check_flows(
         [(source, trees[path]) for path, source in flows.items()],
         [(source, trees[path]) for path, source in modules.items()],
         default_flow,
+        native=native,
+        custom_components=components,
     ):
         path, source = sources.get(diagnostic.flow) or next(iter(sources.values()))
         found.append(problem_from_diagnostic(path, source, diagnostic))

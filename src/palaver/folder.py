@@ -161,7 +161,9 @@ class _FolderReader:
         modules = self.read_sources("modules")
         components, problems = read_components(self.path / "components")
         self.problems += problems
-        self.problems += check_flows(sources, modules, default_flow or "")
+        self.problems += check_flows(
+            sources, modules, default_flow or "", components, self.native_components(server)
+        )
         if any(problem.severity == "error" for problem in self.problems):
             raise FolderError(self.problems)
         bot = Bot(
@@ -186,6 +188,15 @@ class _FolderReader:
             tuple(self.problems),
             apps if apps.is_dir() else None,
         )
+
+    def native_components(self, server: Mapping[str, Json]) -> tuple[str, ...]:
+        """Names of the components that the server of this folder adds (csml-language §8.5)."""
+        folder = server.get("components_dir")
+        for variable in ("COMPONENTS_DIR", "PALAVER_COMPONENTS_DIR"):
+            folder = self.environment.get(variable) or folder
+        if not isinstance(folder, str):
+            return ()
+        return tuple(read_components(Path(folder))[0])  # their problems are told when it starts
 
     def refuse(self, code: str, reason: str, hint: str = "") -> None:
         self.problems.append(_folder_problem(self.path, code, reason, hint))

@@ -9,8 +9,8 @@ happens when somebody talks to it:
     < {"content_type": …, "content": …}        a message that has at least these members
     < ! what an error message says             without its " at line …"
 
-or, called `problems`, what `POST /validate` finds: `flow:line:column reason`. The rules for the
-program's own comments (`// flow: name` and others) stand in docs/csml/README.md.
+or, called `problems`, what `palaver check` finds, a line each: `flow:line:column severity code:
+reason`. The rules for the program's own comments (`// flow: name` …) stand in docs/csml/README.md.
 """
 
 from __future__ import annotations

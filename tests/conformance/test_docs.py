@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from palaver.config import ServerSettings
+from palaver.csml.checker import lint_errors
+from palaver.csml.parser import parse_flow
+from palaver.csml.source import Source
+from palaver.flow_check import check_flows
 from palaver.folder import comment_commands
 from palaver.wiring import build
 from tests.conformance.echo import Handler
@@ -60,9 +66,7 @@ def test_the_language_reference_has_examples() -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_between_pages_lead_somewhere(page: Any) -> None:
-    import re
-
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
     later = {"ARCHITECTURE.md"}
@@ -75,33 +79,56 @@ def test_links_between_pages_lead_somewhere(page: Any) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    "example",
+    [example for example in EXAMPLES if example.kind == "talk"],
+    ids=lambda example: example.place,
+)
+def test_programs_that_are_talked_to_pass_the_reference_s_linter(example: Example) -> None:
+    written = read_program(example.program)
+    flows, modules = (
+        [(source, parse_flow(source)) for source in _sources(texts)]
+        for texts in (written.flows, written.modules)
+    )
+    first, *_ = written.flows
+
+    assert lint_errors(flows, modules, first) == (), example.place
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.place)
 def test_example_does_what_the_page_says(example: Example, echo: str) -> None:
     asyncio.run(_run(example, echo))
 
 
 async def _run(example: Example, echo: str) -> None:
+    if example.kind == "problems":
+        wanted = [line.text for line in example.lines]
+        assert list(_problems(example)) == wanted, f"{example.place}: other problems than these"
+        return
     async with build(ServerSettings(database=":memory:"), []) as service:
         transport = httpx.ASGITransport(app=service.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://docs") as http:
-            if example.kind == "problems":
-                await _compare_problems(example, http, echo)
-            else:
-                await _compare_talk(example, http, echo)
+            await _compare_talk(example, http, echo)
 
 
 # --- problems ------------------------------------------------------------------------------------
 
 
-async def _compare_problems(example: Example, http: httpx.AsyncClient, echo: str) -> None:
-    answer = (await http.post("/validate", json=_bot(example, echo))).json()
-    found = []
-    for error in answer["errors"]:
-        *_, reason = [line for line in error["message"].splitlines() if line] or [""]
-        found.append(f"{error['flow']}:{error['start_line']}:{error['start_column']} {reason}")
-    wanted = [line.text for line in example.lines]
+def _sources(texts: Mapping[str, list[str]]) -> list[Source]:
+    return [Source("\n".join(lines), name) for name, lines in texts.items()]
 
-    assert found == wanted, f"{example.place}: other problems than the page's"
+
+def _problems(example: Example) -> Iterator[str]:
+    """What `palaver check` finds, one line each."""
+    written = read_program(example.program)
+    flows, modules = (
+        {Path(source.name): source for source in _sources(texts)}
+        for texts in (written.flows, written.modules)
+    )
+    first, *_ = written.flows
+    for found in check_flows(flows, modules, first):
+        place = f"{found.path}:{found.line}:{found.column}"
+        yield f"{place} {found.severity} {found.code}: {found.reason}"
 
 
 # --- talks ---------------------------------------------------------------------------------------

@@ -127,6 +127,9 @@ class Program:
         custom_components: name → descriptor, called as `Component.name(…)`.
         native_components: further components called by their bare name.
 
+    Attributes:
+        parsed_flows, parsed_modules: texts and trees, as the checker takes them.
+
     Raises:
         SourceError: a flow does not parse.
     """
@@ -144,8 +147,10 @@ class Program:
         self.custom_components: Mapping[str, Json] = custom_components or {}
         self.native_components: Mapping[str, Json] = {**NATIVE, **(native_components or {})}
         problems: list[SourceError] = []
-        self.flows = self._units(flows, problems)
-        self.modules = self._units(modules, problems)
+        self.parsed_flows: list[tuple[Source, nodes.Flow]] = []
+        self.parsed_modules: list[tuple[Source, nodes.Flow]] = []
+        self.flows = self._units(flows, self.parsed_flows, problems)
+        self.modules = self._units(modules, self.parsed_modules, problems)
         if problems:
             raise SourceError(tuple(d for error in problems for d in error.diagnostics))
         self._by_reference = {}
@@ -154,7 +159,12 @@ class Program:
         for unit in reversed(self.flows.values()):
             self._by_reference[unit.id.lower()] = unit
 
-    def _units(self, flows: Iterable[FlowText], problems: list[SourceError]) -> dict[str, FlowUnit]:
+    def _units(
+        self,
+        flows: Iterable[FlowText],
+        parsed: list[tuple[Source, nodes.Flow]],
+        problems: list[SourceError],
+    ) -> dict[str, FlowUnit]:
         units = {}
         for flow in flows:
             try:
@@ -162,6 +172,7 @@ class Program:
             except SourceError as error:
                 problems.append(error)
             else:
+                parsed.append((Source(flow.content, flow.name), tree))
                 units[flow.name] = FlowUnit(self, flow.id, tree)
         return units
 

@@ -293,13 +293,11 @@ def _check_nesting(json: Json) -> None:
     """Goes down level by level. Raises: ValueError beyond `MAX_NESTING` levels."""
     level: list[Json] = [json]
     for _ in range(MAX_NESTING + 1):
-        children = (
-            node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-            for node in level
-        )
-        level = [child for group in children for child in group]
+        level = [node for node in level if isinstance(node, dict | list)]
         if not level:
             return
+        children = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for group in children for child in group]
     raise ValueError(f"more than {MAX_NESTING} levels")
 
 
@@ -372,7 +370,10 @@ def from_memory(json: Json, closure: Callable[[str], ClosureData], at: Position 
         )
     if isinstance(json, list):
         return Value(Items([from_memory(item, closure, at) for item in json]), at)
-    return Value(data_from_json(json, at), at)
+    try:
+        return Value(data_from_json(json, at), at)
+    except SoftError:  # a number that another program stored, too large for an int
+        return Value(float(json), at)  # type: ignore[arg-type]
 
 
 def _stored_closure(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from palaver.csml.checker import lint_errors
+from palaver.csml.diagnostics import SourceError
 from palaver.csml.program import FlowText, FlowUnit, Program
 from palaver.csml.run import Inputs, run
 from palaver.csml.state import Limits
@@ -20,7 +22,8 @@ START = "start"
 
 
 class CsmlScenario:
-    """One build of a CSML bot. Raises SourceError when a flow does not parse."""
+    """One build of a CSML bot. Raises SourceError for what does not parse or is refused by the
+    linter (csml-language §13.1)."""
 
     def __init__(
         self, bot: Bot, limits: Limits, shared_components: JsonObject | None = None
@@ -36,6 +39,14 @@ class CsmlScenario:
             custom_components=bot.custom_components,
             native_components={**(shared_components or {}), **bot.native_components},
         )
+        errors = lint_errors(
+            self.program.parsed_flows,
+            self.program.parsed_modules,
+            bot.default_flow,
+            native=self.program.native_components,
+        )
+        if errors:
+            raise SourceError(errors)
         self._limits = limits
         self._commands: dict[str, list[FlowUnit]] = {}
         self._command_lists: list[tuple[FlowUnit, tuple[str, ...]]] = []

@@ -2,11 +2,23 @@
 and secrets before they are written and after they are read.
 
 Ids, keys, positions and times stay plain, for they are searched. The cipher knows nothing of rows.
+`keyring.py` is the one that encrypts.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+from palaver.errors import StorageError
+
+SEALED: Final = b"\0P1"
+"""What a sealed body begins with. No JSON and no HTTP answer of ours begins with a NUL."""
+
+SEALED_TEXT: Final = "$palaver$"
+"""What a sealed text begins with; base64 of a sealed body follows."""
+
+ESCAPED_TEXT: Final = "$palaver$=$"
+"""What a plain text is stored behind if it happens to begin as a sealed one does."""
 
 
 class Cipher(Protocol):
@@ -17,13 +29,17 @@ class Cipher(Protocol):
 
     def seal(self, body: bytes) -> bytes: ...
 
-    def unseal(self, stored: bytes) -> bytes: ...
+    def unseal(self, stored: bytes) -> bytes:
+        """Raises: StorageError: no key opens it."""
+        ...
 
     def seal_text(self, text: str) -> str:
         """For values that the database itself gathers into JSON (memories, keys)."""
         ...
 
-    def unseal_text(self, stored: str) -> str: ...
+    def unseal_text(self, stored: str) -> str:
+        """Raises: StorageError: no key opens it."""
+        ...
 
 
 class PlainCipher:
@@ -35,10 +51,28 @@ class PlainCipher:
         return body
 
     def unseal(self, stored: bytes) -> bytes:
+        if stored[:3] == SEALED:
+            raise _needs_key()
         return stored
 
     def seal_text(self, text: str) -> str:
-        return text
+        return plain_text(text)
 
     def unseal_text(self, stored: str) -> str:
-        return stored
+        if not stored.startswith(SEALED_TEXT):
+            return stored
+        if stored.startswith(ESCAPED_TEXT):
+            return stored[len(ESCAPED_TEXT) :]
+        raise _needs_key()
+
+
+def plain_text(text: str) -> str:
+    """How a text is stored plain: nobody can write one that looks sealed."""
+    return ESCAPED_TEXT + text if text.startswith(SEALED_TEXT) else text
+
+
+def _needs_key() -> StorageError:
+    return StorageError(
+        "the database is encrypted, and PALAVER_SECRET_KEY is not set: start palaver with the "
+        "secret key that it was written with"
+    )

@@ -33,7 +33,14 @@ from palaver.storage.cursors import (
     cursor_from_position,
     position_from_cursor,
 )
-from palaver.storage.protocol import ClientState, ClientWrite, Page, StoredAnswer, TurnWrite
+from palaver.storage.protocol import (
+    BotStamp,
+    ClientState,
+    ClientWrite,
+    Page,
+    StoredAnswer,
+    TurnWrite,
+)
 from palaver.types import Json, JsonObject
 
 ANSWER_AGE = timedelta(hours=24)
@@ -273,6 +280,22 @@ class MemoryStorage:
             for key in [key for key, (owner, _) in kept.items() if owner == client]:
                 del kept[key]
 
+    async def clients_of_user(self, bot_id: str, user_id: str) -> tuple[Client, ...]:
+        await self.check()
+        return tuple(sorted(c for c in self._clients if (c.bot_id, c.user_id) == (bot_id, user_id)))
+
+    async def count_client(self, client: Client) -> dict[str, int]:
+        await self.check()
+        record = self._clients.get(client, _Record())
+        answers = [owner for kept in self._answers.values() for owner, _ in kept.values()]
+        return {
+            "conversations": len(record.conversations),
+            "turns": len(record.turns),
+            "memories": len(record.memories),
+            "states": (record.hold is not None) + (record.previous_bot is not None),
+            "answers": answers.count(client),
+        }
+
     # --- versions --------------------------------------------------------------------------------
 
     async def save_version(self, version: BotVersion) -> None:
@@ -379,6 +402,17 @@ class MemoryStorage:
         await self.check()
         return tuple(s for s in self._newest_sessions() if s.person_id == person_id)
 
+    async def persons_of_user(self, bot_id: str, user_id: str) -> tuple[Person, ...]:
+        await self.check()
+        found = [p for p in self._persons.values() if (p.bot_id, p.user_id) == (bot_id, user_id)]
+        return tuple(deepcopy(sorted(found, key=lambda person: person.channel_id)))
+
+    async def delete_person(self, person_id: str) -> None:
+        await self.check()
+        self._persons.pop(person_id, None)
+        kept = self._sessions.values()
+        self._sessions = {s.id: (n, s) for n, s in kept if s.person_id != person_id}
+
     def _put_session(self, session: Session) -> None:
         known = self._sessions.get(session.id)
         number = known[0] if known else next(self._numbers)
@@ -402,6 +436,26 @@ class MemoryStorage:
     async def replace_key(self, bot_id: str, name: str, key: str) -> None:
         await self.check()
         self._keys.setdefault(bot_id, {})[name] = key
+
+    # --- changes ---------------------------------------------------------------------------------
+
+    async def changes_stamp(self) -> object:
+        return await self.bot_stamps()
+
+    async def bot_stamps(self) -> dict[str, BotStamp]:
+        await self.check()
+        return {
+            bot_id: BotStamp(
+                next(reversed(self._versions.get(bot_id, {})), None),
+                repr(sorted(self._keys.get(bot_id, {}).items())),
+            )
+            for bot_id in sorted(
+                {bot_id for bot_id, builds in self._versions.items() if builds} | set(self._keys)
+            )
+        }
+
+    def gauges(self) -> dict[str, float]:
+        return {}
 
     # --- expiry ----------------------------------------------------------------------------------
 

@@ -157,6 +157,18 @@ class Clients(Protocol):
         """Everything about one client: conversations, messages, memories, state, answers."""
         ...
 
+    async def clients_of_user(self, bot_id: str, user_id: str) -> tuple[Client, ...]:
+        """The user's clients on all channels of a bot, sorted. Reads all clients of the bot."""
+        ...
+
+    async def count_client(self, client: Client) -> dict[str, int]:
+        """How much `delete_client` would delete, expired or not.
+
+        `{"conversations", "turns", "memories", "states", "answers"}`; a state is a hold or a
+        previous bot.
+        """
+        ...
+
 
 class Versions(Protocol):
     """Builds of bots."""
@@ -220,6 +232,14 @@ class People(Protocol):
         """All of a person's sessions, newest first."""
         ...
 
+    async def persons_of_user(self, bot_id: str, user_id: str) -> tuple[Person, ...]:
+        """The user's persons on all channels of a bot, sorted by channel."""
+        ...
+
+    async def delete_person(self, person_id: str) -> None:
+        """A person and all of its sessions."""
+        ...
+
 
 class Credentials(Protocol):
     """Generated keys, by bot and name (`studio_key`, `clustaar_token` …)."""
@@ -233,7 +253,34 @@ class Credentials(Protocol):
     async def replace_key(self, bot_id: str, name: str, key: str) -> None: ...
 
 
-class Storage(Turns, Clients, Versions, People, Credentials, Protocol):
+@dataclass(frozen=True, slots=True)
+class BotStamp:
+    """What tells whether a bot changed: its newest build, and a digest of its stored keys."""
+
+    version_id: str | None
+    keys: str
+
+
+class Changes(Protocol):
+    """How one process notices what another one changed. Spec: product.md §5."""
+
+    async def changes_stamp(self) -> object:
+        """Equal to the one before: no builds and no keys changed since. Costs microseconds.
+
+        It may differ although nothing of interest changed; `bot_stamps` then tells.
+        """
+        ...
+
+    async def bot_stamps(self) -> dict[str, BotStamp]:
+        """Every bot with a build or a key."""
+        ...
+
+    def gauges(self) -> dict[str, float]:
+        """Figures of this moment for /metrics, by name; none must be there."""
+        ...
+
+
+class Storage(Turns, Clients, Versions, People, Credentials, Changes, Protocol):
     """A whole database."""
 
     kind: str

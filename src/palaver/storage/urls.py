@@ -43,9 +43,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
     path, _, options = rest.partition("?")
     if not path.startswith("/") or path == "/":
         raise ConfigError(f"database {url!r} names no file: {_HINT}")
-    driver = SqliteDriver(
-        unquote(path[1:]), durability=_durability(options), is_guest=is_guest
-    )
+    driver = SqliteDriver(unquote(path[1:]), durability=_durability(options), is_guest=is_guest)
     return SqlStore(driver, cipher)
 
 

@@ -144,7 +144,12 @@ def test_a_card_shows_what_it_has() -> None:
     bare = {"type": "card", "title": "Bun", "buttons": []}
     assert shown("card", {"title": "Bun", "subtitle": None, "image_url": ""}) == [bare]
     full = {"title": "Bun", "subtitle": "s", "image_url": "https://x", "buttons": [button("a")]}
-    expected = {"title": "Bun", "subtitle": "s", "imageUrl": "https://x", "buttons": [postback("a")]}
+    expected = {
+        "title": "Bun",
+        "subtitle": "s",
+        "imageUrl": "https://x",
+        "buttons": [postback("a")],
+    }
     assert shown("card", full) == [{"type": "card", **expected}]
     carousel = {"cards": [message("card", full), {"title": "bare"}, "nonsense"]}
     elements = [expected, {"title": "bare", "buttons": []}]

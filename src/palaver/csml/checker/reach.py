@@ -6,15 +6,16 @@ Our own rules; the reference looks at none of this but circles of `goto`s (§13.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from palaver.csml import nodes
 from palaver.csml.checker.index import Body, BotIndex, FlowIndex
+from palaver.csml.checker.literals import literal_truth
 from palaver.csml.checker.rules import Finding, RuleTable
 from palaver.csml.checker.walk import Where, walk
-from palaver.csml.constants import ConstantError, constant_value
-from palaver.csml.stdlib.methods import BY_ROOT, BY_TYPE, MUTATING
-from palaver.csml.values import truthy
+from palaver.csml.source import NOWHERE
+from palaver.csml.stdlib.methods import BY_TYPE, MUTATING
 
 RULES: Final = RuleTable()
 
@@ -99,7 +100,7 @@ def default_without_start(bot: BotIndex) -> Iterator[Finding]:
     flow = bot.flows.get(bot.default_flow)
     if flow is not None and START not in flow.steps:
         reason = "the default flow has no step 'start', so no conversation can begin in it"
-        at = flow.step_list[0].at if flow.step_list else nodes.NOWHERE
+        at = flow.step_list[0].at if flow.step_list else NOWHERE
         yield Finding(flow, at, reason, "write it: start: …")
 
 
@@ -124,40 +125,34 @@ class _Reach:
     def __init__(self, bot: BotIndex) -> None:
         self.bot = bot
         self.reached: set[tuple[str, str]] = set()
-        self.waiting: list[tuple[FlowIndex, FlowIndex, Body]] = []
-        """Steps to follow: the flow that runs, the flow that the step comes from, the step."""
+        """(flow, step), where it is written."""
+        self._followed: set[tuple[str, str, str]] = set()
+        self._waiting: list[tuple[FlowIndex, Body]] = []
         for flow in bot.flow_list:
-            self.reach_all(flow) if START not in flow.steps else self.reach(flow, START)
-        for source, name in bot.inserted:
-            home = bot.flows.get(source)
-            if home is not None:
-                self.reach(home, name)
+            if START in flow.steps:
+                self.reach(flow, START)
+            else:
+                self.reach_all(flow)
         for flow in bot.everything:
+            for name in flow.inserts:
+                self.reach(flow, name)
             for body in flow.bodies:
                 if not body.is_step:
                     self.follow(flow, body)
-        while self.waiting:
-            running, _, body = self.waiting.pop()
-            self.follow(running, body)
+        while self._waiting:
+            self.follow(*self._waiting.pop())
 
-    def reach(self, flow: FlowIndex, name: str) -> None:
+    def reach(self, running: FlowIndex, name: str) -> None:
         """Marks a step by its name in the flow that runs."""
-        home, original = flow, name
-        insert = flow.inserts.get(name)
-        if insert is not None and name not in flow.steps:
-            home, original = self.bot.flows.get(insert.source, flow), insert.original
-        body = home.step_bodies.get(original)
-        if body is None:
-            return
-        key = (home.name, original)
-        if key not in self.reached or home is not flow:
-            if home is not flow:
-                inserted = (f"{flow.name}\0{home.name}", original)
-                if inserted in self.reached:
-                    return
-                self.reached.add(inserted)
-            self.reached.add(key)
-            self.waiting.append((flow, home, body))
+        home = running
+        insert = running.inserts.get(name)
+        if insert is not None and name not in running.steps:
+            home, name = self.bot.flows.get(insert.source, running), insert.original
+        body = home.step_bodies.get(name)
+        if body is not None and (running.name, home.name, name) not in self._followed:
+            self._followed.add((running.name, home.name, name))
+            self.reached.add((home.name, name))
+            self._waiting.append((running, body))
 
     def reach_all(self, flow: FlowIndex) -> None:
         for name in (*flow.steps, *flow.inserts):
@@ -196,12 +191,13 @@ class _Reach:
 def unreachable_code(bot: BotIndex) -> Iterator[Finding]:
     for flow in bot.everything:
         for body in flow.bodies:
-            for block, in_function in _blocks(body):
-                for number, statement in enumerate(block[:-1]):
-                    if _ends(statement, in_function=in_function):
+            ending = _ending_statements(body)
+            for block in _blocks(body):
+                for statement, after in pairwise(block):
+                    if id(statement) in ending:
                         what = _LEAPS.get(type(statement), "what stands before it")
                         reason = f"this is never reached: {what} leads away"
-                        yield Finding(flow, block[number + 1].at, reason, "remove it or move it up")
+                        yield Finding(flow, after.at, reason, "remove it or move it up")
                         break
 
 
@@ -215,39 +211,39 @@ _LEAPS: Final[dict[type, str]] = {
 }
 
 
-def _blocks(body: Body) -> Iterator[tuple[nodes.Block, bool]]:
-    """Every block with whether it belongs to a function or closure, outer ones first."""
+def _blocks(body: Body) -> Iterator[nodes.Block]:
     if not isinstance(body.node, nodes.Constant):
-        yield body.node.body, not body.is_step
+        yield body.node.body
+    for node, _ in body.every(nodes.If):
+        yield from _branches(node)
     for closure, _ in body.every(nodes.Closure):
-        yield closure.body, True
-    for node, where in body.every(nodes.If):
-        for branch in node.branches:
-            yield branch.body, where.in_function
-        yield node.otherwise or (), where.in_function
-    for foreach, where in body.every(nodes.Foreach):
-        yield foreach.body, where.in_function
-    for loop, where in body.every(nodes.While):
-        yield loop.body, where.in_function
+        yield closure.body
+    for foreach, _ in body.every(nodes.Foreach):
+        yield foreach.body
+    for loop, _ in body.every(nodes.While):
+        yield loop.body
 
 
-def _ends(statement: nodes.Statement, *, in_function: bool) -> bool:
-    """Whether nothing behind a statement can run."""
-    match statement:
-        case nodes.Goto() | nodes.Return() | nodes.Break() | nodes.Continue():
-            return True
-        case nodes.Previous():
-            return not in_function  # there the function goes on (§6.17)
-        case nodes.If(branches, otherwise):
-            blocks = [branch.body for branch in branches]
-            return otherwise is not None and all(
-                any(_ends(inner, in_function=in_function) for inner in block)
-                for block in (*blocks, otherwise)
-            )
-        case nodes.While(condition, body):
-            return _literal_truth(condition) is True and not _breaks(body)
-        case _:
-            return False
+def _branches(node: nodes.If) -> Iterator[nodes.Block]:
+    for branch in node.branches:
+        yield branch.body
+    yield node.otherwise or ()
+
+
+def _ending_statements(body: Body) -> set[int]:
+    """The ids of the statements behind which nothing of their block can run."""
+    ending: set[int] = set()
+    for kind in (nodes.Goto, nodes.Return, nodes.Break, nodes.Continue):
+        ending.update(id(node) for node, _ in body.every(kind))
+    # In a function `previous` does not leave (§6.17).
+    ending.update(id(node) for node, where in body.every(nodes.Previous) if not where.in_function)
+    for loop, _ in body.every(nodes.While):
+        if literal_truth(loop.condition) is True and not _breaks(loop.body):
+            ending.add(id(loop))
+    for node, _ in reversed(body.seen[nodes.If]):  # inner ones first
+        if all(any(id(inner) in ending for inner in block) for block in _branches(node)):
+            ending.add(id(node))
+    return ending
 
 
 def _breaks(block: nodes.Block) -> bool:
@@ -255,10 +251,8 @@ def _breaks(block: nodes.Block) -> bool:
     for statement in block:
         if isinstance(statement, nodes.Break):
             return True
-        if isinstance(statement, nodes.If):
-            blocks = [branch.body for branch in statement.branches]
-            if any(map(_breaks, (*blocks, statement.otherwise or ()))):
-                return True
+        if isinstance(statement, nodes.If) and any(map(_breaks, _branches(statement))):
+            return True
     return False
 
 
@@ -294,9 +288,7 @@ def _last_holds(block: nodes.Block) -> Iterator[nodes.Hold]:
 
 
 def _is_end(statement: nodes.Statement) -> bool:
-    return (
-        isinstance(statement, nodes.Goto) and statement.step == END and statement.bot is None
-    )
+    return isinstance(statement, nodes.Goto) and statement.step == END and statement.bot is None
 
 
 @RULES.rule("hold-in-function", "error", "A function cannot wait: `hold_secure` fails in it.")
@@ -326,7 +318,7 @@ def endless_loop(bot: BotIndex) -> Iterator[Finding]:
 
 
 def _is_endless(loop: nodes.While, where: Where) -> bool:
-    if _literal_truth(loop.condition) is False or _breaks(loop.body):
+    if literal_truth(loop.condition) is False or _breaks(loop.body):
         return False
     read = _names_of_steady(loop.condition)
     if read is None:
@@ -344,9 +336,11 @@ _LEAVING: Final = (nodes.Goto, nodes.Return, nodes.Hold, nodes.Previous)
 _STEADY_CALLS: Final = frozenset({"Length", "Find", "Floor", "Or", "Base64", "Hex"})
 """Built-ins that answer the same for the same arguments."""
 
-_UNSTEADY_METHODS: Final = frozenset({"one_of", "shuffle"}).union(
-    *(table.keys() for table in BY_ROOT.values())
-) - (frozenset().union(*(table.keys() for table in BY_TYPE.values())) - {"one_of", "shuffle"})
+_STEADY_METHODS: Final = (
+    frozenset().union(*(table.keys() for table in BY_TYPE.values()))
+    - MUTATING
+    - {"one_of", "shuffle"}
+)
 
 EVERYTHING: Final = "*"
 
@@ -365,7 +359,7 @@ def _names_of_steady(condition: nodes.Expression) -> frozenset[str] | None:
             case nodes.Path(elements=elements):
                 for element in elements:
                     if isinstance(element, nodes.MethodCall) and (
-                        element.name in _UNSTEADY_METHODS or element.name in MUTATING
+                        element.name not in _STEADY_METHODS
                     ):
                         return None
     return frozenset(names)
@@ -384,11 +378,3 @@ def _changed_by(node: object) -> frozenset[str]:
             if any(isinstance(e, nodes.MethodCall) and e.name in MUTATING for e in elements):
                 return frozenset({name})
     return frozenset()
-
-
-def _literal_truth(condition: nodes.Expression) -> bool | None:
-    """Whether a condition made of literals holds; None for any other."""
-    try:
-        return truthy(constant_value(condition))
-    except (ConstantError, RecursionError):
-        return None

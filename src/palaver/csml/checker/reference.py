@@ -66,7 +66,8 @@ def missing_start(bot: BotIndex) -> Iterator[Finding]:
     for flow in bot.everything:
         if flow.steps and "start" not in flow.steps and flow.name != bot.default_flow:
             reason = f"missing step 'start' in flow [{flow.name}]"
-            hint = f"a flow begins at its step 'start'; the first one here is {flow.step_list[0].name!r}"
+            first = flow.step_list[0].name
+            hint = f"a flow begins at its step 'start'; the first one here is {first!r}"
             yield Finding(flow, NOWHERE, reason, hint)
 
 
@@ -74,8 +75,10 @@ def missing_start(bot: BotIndex) -> Iterator[Finding]:
 
 
 @ERRORS.rule(
-    "return-outside-function", "error", "`return` stands in a step; only functions return."
-    , order=INSIDE
+    "return-outside-function",
+    "error",
+    "`return` stands in a step; only functions return.",
+    order=INSIDE,
 )
 def return_outside_function(bot: BotIndex) -> Iterator[Finding]:
     for flow, node, where in bot.every(nodes.Return):
@@ -133,11 +136,17 @@ def _place(node: nodes.Statement) -> tuple[Position, Position | None]:
             return node.at, None
 
 
+_OF_LOOPS: Final[tuple[tuple[type[nodes.Break | nodes.Continue], str], ...]] = (
+    (nodes.Break, "break"),
+    (nodes.Continue, "continue"),
+)
+
+
 @ERRORS.rule(
     "outside-loop", "error", "`break` or `continue` stands outside of every loop.", order=INSIDE
 )
 def outside_loop(bot: BotIndex) -> Iterator[Finding]:
-    for kind, word in ((nodes.Break, "break"), (nodes.Continue, "continue")):
+    for kind, word in _OF_LOOPS:
         reason = f"'{word}' action is not allowed outside loop"
         for flow, node, where in bot.every(kind):
             if where.is_linted and not where.in_loop:
@@ -186,9 +195,7 @@ def _all_functions(bot: BotIndex) -> set[str]:
     return {name for flow in bot.flow_list for name in flow.functions}
 
 
-def _import_hint(
-    bot: BotIndex, wanted: nodes.Import, source: str, home: FlowIndex | None
-) -> str:
+def _import_hint(bot: BotIndex, wanted: nodes.Import, source: str, home: FlowIndex | None) -> str:
     name = wanted.original
     if home is None:
         if source.startswith("modules/"):
@@ -202,8 +209,10 @@ def _import_hint(
 
 
 @ERRORS.rule(
-    "insert-name-taken", "error", "An inserted step has the name of a step of the flow."
-    , order=INSERTS
+    "insert-name-taken",
+    "error",
+    "An inserted step has the name of a step of the flow.",
+    order=INSERTS,
 )
 def insert_name_taken(bot: BotIndex) -> Iterator[Finding]:
     for flow in bot.everything:
@@ -386,7 +395,8 @@ def _moves(bot: BotIndex, place: Place) -> Iterator[_Move]:
         return
     holds = [node for node, _ in body.every(nodes.Hold) if not node.secure]
     gotos = [node for node, _ in body.every(nodes.Goto) if node.bot is None and node.step != "end"]
-    for node in sorted([*holds, *gotos], key=lambda statement: statement.at):
+    statements: list[nodes.Hold | nodes.Goto] = [*holds, *gotos]
+    for node in sorted(statements, key=lambda statement: statement.at):
         if isinstance(node, nodes.Hold):
             yield _Move(node.at, None)
             continue

@@ -6,7 +6,7 @@ severity and a line of explanation. The functions know nothing of severities, te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -80,7 +80,7 @@ def run_rules(rules: Iterable[Rule], bot: BotIndex) -> tuple[Diagnostic, ...]:
     return tuple(diagnostics)
 
 
-def _sort_key(found: tuple[Rule, Finding]) -> Sequence[object]:
+def _sort_key(found: tuple[Rule, Finding]) -> tuple[int, int, bool, Position]:
     rule, finding = found
     # What has no place belongs to the whole flow and comes behind the rest of it.
     return rule.order, finding.flow.number, finding.start == NOWHERE, finding.start
@@ -97,4 +97,3 @@ def _diagnostic(rule: Rule, finding: Finding) -> Diagnostic:
         message=picture(finding.flow.source, finding.start, finding.text or finding.reason),
         hint=finding.hint,
     )
-

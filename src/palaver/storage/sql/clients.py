@@ -37,6 +37,8 @@ _EVERYTHING = (
     "delete_client",
 )
 
+_COUNTED = ("conversations", "turns", "memories", "states", "answers")
+
 
 class SqlClients(SqlPart):
     """`storage.protocol.Clients` in SQL."""
@@ -142,6 +144,14 @@ class SqlClients(SqlPart):
     async def delete_client(self, client: Client) -> None:
         key = client_key(client)
         await self._driver.write([(self._sql[name], [(key,)]) for name in _EVERYTHING])
+
+    async def clients_of_user(self, bot_id: str, user_id: str) -> tuple[Client, ...]:
+        rows = await self._driver.read(self._sql["clients_of_user"], (bot_id, user_id))
+        return tuple(Client(*row) for row in rows)
+
+    async def count_client(self, client: Client) -> dict[str, int]:
+        (row,) = await self._driver.read(self._sql["count_client"], (client_key(client),))
+        return dict(zip(_COUNTED, row, strict=True))
 
     def _memory_from_row(self, row: Row) -> Memory:
         value = value_from_json(self._cipher.unseal_text(row[1]))

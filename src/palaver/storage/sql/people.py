@@ -45,6 +45,14 @@ class SqlPeople(SqlTurns):
         rows = await self._driver.read(self._sql["sessions_of"], (person_id,))
         return tuple(self._session_from_row(row) for row in rows)
 
+    async def persons_of_user(self, bot_id: str, user_id: str) -> tuple[Person, ...]:
+        rows = await self._driver.read(self._sql["persons_of_user"], (bot_id, user_id))
+        return tuple(self._person_from_row(row) for row in rows)
+
+    async def delete_person(self, person_id: str) -> None:
+        names = ("delete_sessions_of_person", "delete_person")
+        await self._driver.write([(self._sql[name], [(person_id,)]) for name in names])
+
     async def keys_of(self, bot_id: str) -> dict[str, str]:
         rows = await self._driver.read(self._sql["keys_of"], (bot_id,))
         return {name: self._cipher.unseal_text(key) for name, key in rows}

@@ -139,6 +139,19 @@ DELETE FROM answer WHERE client = ?1;
 -- Erases the client's row, which goes last.
 DELETE FROM client WHERE client = ?1;
 
+-- name: clients_of_user
+-- A user's clients on all channels of a bot.
+SELECT bot_id, channel_id, user_id FROM client
+ WHERE bot_id = ?1 AND user_id = ?2 ORDER BY channel_id;
+
+-- name: count_client
+-- How much there is of a client, expired or not.
+SELECT (SELECT count(*) FROM conversation WHERE client = ?1),
+       (SELECT count(*) FROM turn WHERE client = ?1),
+       (SELECT count(*) FROM memory WHERE client = ?1),
+       (SELECT count(hold) + count(previous_bot) FROM client WHERE client = ?1),
+       (SELECT count(*) FROM answer WHERE client = ?1);
+
 -- name: delete_memories_of_bot
 -- Erases the memories of all clients of a bot.
 DELETE FROM memory WHERE client IN (SELECT client FROM client WHERE bot_id = ?1);
@@ -211,6 +224,19 @@ SELECT id, bot_id, channel_id, user_id, attributes, created_at, last_seen_at, se
 SELECT id, bot_id, channel_id, user_id, attributes, created_at, last_seen_at, secret FROM person
  WHERE id = ?1;
 
+-- name: persons_of_user
+-- A user's persons on all channels of a bot.
+SELECT id, bot_id, channel_id, user_id, attributes, created_at, last_seen_at, secret FROM person
+ WHERE bot_id = ?1 AND user_id = ?2 ORDER BY channel_id;
+
+-- name: delete_person
+-- Erases a person.
+DELETE FROM person WHERE id = ?1;
+
+-- name: delete_sessions_of_person
+-- Erases a person's sessions.
+DELETE FROM session WHERE person_id = ?1;
+
 -- name: delete_persons_of_bot
 -- Erases a bot's people.
 DELETE FROM person WHERE bot_id = ?1;
@@ -252,6 +278,15 @@ ON CONFLICT (bot_id, name) DO NOTHING;
 -- A key under a name, whatever was there.
 INSERT INTO credential (bot_id, name, key) VALUES (?1, ?2, ?3)
 ON CONFLICT (bot_id, name) DO UPDATE SET key = excluded.key;
+
+-- name: newest_versions
+-- The newest build of every bot.
+SELECT bot_id, version_id FROM version
+ WHERE id IN (SELECT max(id) FROM version GROUP BY bot_id);
+
+-- name: all_keys
+-- The keys of every bot, as they are stored.
+SELECT bot_id, name, key FROM credential ORDER BY bot_id, name;
 
 -- name: folder_digest
 -- The digest of the folder a bot was last loaded from.

@@ -128,6 +128,16 @@ class SqliteDriver:
             raise job.error
         return job.changed
 
+    def gauges(self) -> dict[str, float]:
+        """The writer's queue: spec of /metrics."""
+        writer, runner = self.writer, self.runner
+        if runner is None:
+            return {}
+        found: dict[str, float] = {"commits": runner.commits, "units": runner.units}
+        if writer is not None:
+            found |= {"queue": writer.waiting, "lag_s": writer.lag_s}
+        return found
+
     def _refuse_other_files(self) -> None:
         """SQLite takes a file shorter than a header for an empty one, and writes over it."""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from palaver.storage.cipher import Cipher, PlainCipher
+from palaver.storage.sql.changes import SqlChanges
 from palaver.storage.sql.clients import SqlClients
 from palaver.storage.sql.driver import Driver
 from palaver.storage.sql.people import SqlPeople
@@ -21,7 +22,7 @@ PURGED_AT_ONCE = 500
 """Rows of one purging transaction, so that turns get in between."""
 
 
-class SqlStore(SqlPeople, SqlClients, SqlVersions):
+class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges):
     """A whole database."""
 
     def __init__(self, driver: Driver, cipher: Cipher | None = None) -> None:

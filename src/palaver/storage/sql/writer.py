@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from time import perf_counter
 
 from palaver.errors import StorageError, Unavailable
 from palaver.storage.sql.driver import Statement
@@ -31,11 +32,12 @@ Translate = Callable[[BaseException], StorageError]
 class Job:
     """A unit on its way: the future to resolve, and what became of the unit."""
 
-    __slots__ = ("changed", "error", "future", "unit")
+    __slots__ = ("began", "changed", "error", "future", "unit")
 
     def __init__(self, unit: Sequence[Statement], future: asyncio.Future[int] | None) -> None:
         self.unit = unit
         self.future = future
+        self.began = perf_counter()
         self.changed = 0
         self.error: StorageError | None = None
 
@@ -114,10 +116,15 @@ class UnitRunner:
 
 
 class GroupWriter:
-    """A UnitRunner in a thread of its own, fed by a queue."""
+    """A UnitRunner in a thread of its own, fed by a queue.
+
+    Attributes:
+        lag_s: how long the first unit of the last group waited until it was on disk.
+    """
 
     def __init__(self, runner: UnitRunner) -> None:
         self._runner = runner
+        self.lag_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._ended = self._loop.create_future()
@@ -163,6 +170,7 @@ class GroupWriter:
                     break
             if jobs:
                 runner.run_group(jobs)
+                self.lag_s = perf_counter() - jobs[0].began
                 self._wake(resolve, jobs)
         self._wake(self._end)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from palaver.engine.locks import Turnstile
 from palaver.errors import BotNotFound, Unauthenticated, VersionNotFound
@@ -38,7 +38,7 @@ class Chatbot(Dialect):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._creating = Turnstile(services.settings.turn_wait_s)
+        self._beginning = Turnstile(services.settings.turn_wait_s)
         self._query = QueryApi(self)
         self._users = UsersApi(self)
 
@@ -84,7 +84,13 @@ class Chatbot(Dialect):
         return bot, token
 
     @asynccontextmanager
-    async def creating(self, bot: LoadedBot, user_id: str) -> AsyncIterator[None]:
-        """Held while a user may come into being: `POST /users` and a first message may meet."""
-        async with self._creating.turn((bot.id, user_id)):
+    async def beginning(
+        self, kind: Literal["session", "user"], bot: LoadedBot, name: str
+    ) -> AsyncIterator[None]:
+        """Held while a session or a user may come into being, by `sessionId` or `userId`.
+
+        The client's turn does not do for this: whose client it is, is not known before, and
+        `POST /users` takes no turn. Who needs both takes the session first.
+        """
+        async with self._beginning.turn((kind, bot.id, name)):
             yield

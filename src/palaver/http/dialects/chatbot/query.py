@@ -56,15 +56,18 @@ class QueryApi:
     ) -> Answer:
         """The turn, if the session still belongs to the same user when it begins.
 
-        A new user's turn keeps others from creating that user until it is stored.
+        Where a session or a user begins, others that would begin it too wait until it is stored.
         """
         storage = self._services.storage
         now = request.received_at
         visit = await find_visit(storage, bot, query.session_id, query.user_id, now)
         async with AsyncExitStack() as stack:
+            if visit.session is None:
+                beginning = self._dialect.beginning("session", bot, query.session_id)
+                await stack.enter_async_context(beginning)
             if visit.is_new:
-                user_id = visit.person.user_id
-                await stack.enter_async_context(self._dialect.creating(bot, user_id))
+                beginning = self._dialect.beginning("user", bot, visit.person.user_id)
+                await stack.enter_async_context(beginning)
             client = client_of(bot, visit.person.user_id)
             preparation = _Preparation(self._dialect, request, query, bot, client)
             return await self._services.chat.answer(

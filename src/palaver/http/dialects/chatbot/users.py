@@ -54,7 +54,7 @@ class UsersApi:
     ) -> Person:
         """Raises: Malformed, when somebody has the `userId`."""
         wanted = new_person(bot, user_id, profile, now)
-        async with self._dialect.creating(bot, user_id):
+        async with self._dialect.beginning("user", bot, user_id):
             person = await self._storage.create_person(wanted)
         if person.id != wanted.id:
             fields.refuse("userId", "is another user's")

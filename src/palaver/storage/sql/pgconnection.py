@@ -1,0 +1,279 @@
+"""One PostgreSQL connection that sends many statements at once: psycopg's libpq in pipeline mode.
+
+psycopg makes and closes the connection; statements go through `psycopg.pq` itself. All queries are
+ours, named and of known types, so psycopg's cursors have nothing to add: four statements in one
+round trip cost 16 µs of processor time this way and 104 through a cursor in `conn.pipeline()`
+(CPython 3.11, psycopg 3.3). Statements are prepared in passing, once a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Any
+
+import psycopg
+from psycopg import pq
+
+from palaver.storage.sql.driver import Parameters, Row
+
+Command = tuple[str, Parameters]
+"""A statement and one set of parameters."""
+
+_TUPLES, _DONE = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK
+_SYNC, _ABORTED = pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED
+_IDLE = pq.TransactionStatus.IDLE
+
+_names: dict[str, bytes] = {}
+
+
+class ConnectionLost(Exception):
+    """The connection ended, or did not answer in time. What was sent may have been done."""
+
+
+class PgConnection:
+    """A connection in pipeline mode. One batch at a time; the caller sees to that.
+
+    Args:
+        connection: a fresh one, in autocommit; this object owns it from now on.
+        timeout_s: how long a batch may take; then the connection is given up.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], timeout_s: float) -> None:
+        self._connection = connection
+        self._pg = connection.pgconn
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._socket = self._pg.socket
+        self._prepared: set[bytes] = set()
+        self._results: list[pq.abc.PGresult] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_writing = False
+        self.is_closed = False
+        self.idle_since = 0.0
+        self._pg.nonblocking = 1
+        self._pg.enter_pipeline_mode()
+        self._loop.add_reader(self._socket, self._on_readable)
+
+    @property
+    def is_in_transaction(self) -> bool:
+        return not self.is_closed and self._pg.transaction_status != _IDLE
+
+    async def run(self, commands: Sequence[Command]) -> tuple[list[list[Row]], int]:
+        """Runs the commands in order in one round trip: the rows of each, and how many changed.
+
+        Outside of a transaction block they are one transaction. When one fails, those after it
+        are skipped and an open block is to be rolled back.
+
+        Raises:
+            psycopg.Error: the first command that failed, as the server said.
+            ConnectionLost: nobody knows what became of them.
+            UnicodeError: a text that is none; nothing was sent.
+        """
+        encoded = [(_name_of(sql), sql, *_encode(parameters)) for sql, parameters in commands]
+        if self.is_closed:
+            raise ConnectionLost("the connection was closed")
+        waiter = self._waiter = self._loop.create_future()
+        self._results = []
+        timer = self._loop.call_later(self._timeout_s, self._lose, "no answer in time")
+        try:
+            preparing = self._send(encoded)
+            await waiter
+        except BaseException as error:
+            self.close()
+            if isinstance(error, psycopg.OperationalError):
+                raise ConnectionLost(str(error).strip()) from error
+            raise
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self._outcome(preparing)
+
+    def _send(self, encoded: Sequence[Any]) -> list[bytes | None]:
+        """Returns: for each result to come, the statement it prepares, or None."""
+        pg, prepared = self._pg, self._prepared
+        expected: list[bytes | None] = []
+        now_prepared: set[bytes] = set()
+        for name, sql, values, formats in encoded:
+            if name not in prepared and name not in now_prepared:
+                pg.send_prepare(name, sql.encode())
+                now_prepared.add(name)
+                expected.append(name)
+            pg.send_query_prepared(name, values, formats, 1)
+            expected.append(None)
+        pg.pipeline_sync()
+        self._flush()
+        return expected
+
+    def _outcome(self, expected: list[bytes | None]) -> tuple[list[list[Row]], int]:
+        rows: list[list[Row]] = []
+        changed = 0
+        failure: pq.abc.PGresult | None = None
+        for result, name in zip(self._results, expected, strict=False):
+            status = result.status
+            if status == _TUPLES:
+                rows.append(_rows_of(result))
+            elif status == _DONE:
+                if name is None:
+                    rows.append([])
+                    changed += result.command_tuples or 0
+                else:
+                    self._prepared.add(name)
+            elif failure is None and status != _ABORTED:
+                failure = result
+        self._results = []
+        if failure is not None:
+            raise psycopg.errors.error_from_result(failure)
+        return rows, changed
+
+    # --- the socket ------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Sends what fits; the rest when the socket takes more."""
+        has_more = self._pg.flush() != 0
+        if has_more and not self._is_writing:
+            self._loop.add_writer(self._socket, self._on_writable)
+        elif self._is_writing and not has_more:
+            self._loop.remove_writer(self._socket)
+        self._is_writing = has_more
+
+    def _on_writable(self) -> None:
+        try:
+            self._flush()
+        except psycopg.Error as error:
+            self._lose(str(error))
+
+    def _on_readable(self) -> None:
+        pg = self._pg
+        try:
+            pg.consume_input()
+            if self._waiter is None:
+                pg.is_busy()  # takes in notices, and what a server says before it goes
+                return
+            while not pg.is_busy():
+                result = pg.get_result()
+                if result is None:
+                    continue  # the end of one command's results
+                self._results.append(result)
+                if result.status == _SYNC:
+                    if not self._waiter.done():
+                        self._waiter.set_result(None)
+                    self._waiter = None
+                    return
+            if self._is_writing:
+                self._flush()
+        except psycopg.Error as error:
+            self._lose(str(error))
+
+    def _lose(self, reason: str) -> None:
+        waiter = self._waiter
+        said = [r for r in self._results if r.status == pq.ExecStatus.FATAL_ERROR]
+        if said:
+            reason = said[-1].get_error_message() or reason
+        self.close()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(ConnectionLost(reason.strip()))
+
+    def close(self) -> None:
+        """Ends the connection at once; the server rolls back what was open."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._loop.remove_reader(self._socket)
+        if self._is_writing:
+            self._loop.remove_writer(self._socket)
+        self._pg.finish()
+
+
+# --- values ------------------------------------------------------------------------------------
+
+
+def _name_of(sql: str) -> bytes:
+    name = _names.get(sql)
+    if name is None:
+        name = _names[sql] = b"palaver_%d" % len(_names)
+    return name
+
+
+def _encode(parameters: Parameters) -> tuple[list[bytes | None], list[int]]:
+    """Values and formats for libpq. Types are left to the server, which knows the columns."""
+    values: list[bytes | None] = []
+    formats: list[int] = []
+    for value in parameters:
+        if value.__class__ is str:
+            values.append(encode_text(value))  # type: ignore[arg-type]
+            formats.append(0)
+        elif value.__class__ is int:
+            values.append(b"%d" % value)  # type: ignore[str-bytes-safe]
+            formats.append(0)
+        else:
+            values.append(value)  # type: ignore[arg-type]
+            formats.append(1)
+    return values, formats
+
+
+def encode_text(text: str) -> bytes:
+    """UTF-8. U+0000, which PostgreSQL cannot store, becomes 1 1, and U+0001 becomes 1 2: texts
+    sort as before."""
+    encoded = text.encode()
+    if b"\0" in encoded or b"\1" in encoded:
+        encoded = encoded.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    return encoded
+
+
+def decode_text(stored: bytes) -> str:
+    """What `encode_text` was given."""
+    if b"\1" in stored:
+        stored = stored.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
+    return stored.decode()
+
+
+def decode_json(stored: bytes) -> bytes:
+    """JSON that the database made of texts; their U+0000 and U+0001 are escaped twice then."""
+    if b"\\u0001" not in stored:
+        return stored
+    return _unescape(stored)
+
+
+def _unescape(stored: bytes) -> bytes:
+    pieces = stored.split(b"\\\\")  # escaped backslashes: what is left between begins an escape
+    pairs = ((b"\\u0001\\u0001", b"\\u0000"), (b"\\u0001\\u0002", b"\\u0001"))
+    for index, piece in enumerate(pieces):
+        for escaped, plain in pairs:
+            piece = piece.replace(escaped, plain)
+        pieces[index] = piece
+    return b"\\\\".join(pieces)
+
+
+def _number(size: str) -> Callable[[bytes], Any]:
+    unpack = Struct(size).unpack
+    return lambda stored: unpack(stored)[0]
+
+
+_DECODERS: dict[int, Callable[[bytes], Any]] = {
+    16: lambda stored: stored == b"\1",
+    17: bytes,
+    20: _number("!q"),
+    21: _number("!h"),
+    23: _number("!i"),
+    25: decode_text,
+    114: decode_json,
+}
+"""By the type's OID: bool, bytea, int8, int2, int4, text, json."""
+
+
+def _rows_of(result: pq.abc.PGresult) -> list[Row]:
+    count = result.ntuples
+    if not count:
+        return []
+    value_of = result.get_value
+    decoders = [_DECODERS.get(result.ftype(i), bytes) for i in range(result.nfields)]
+    rows = []
+    for number in range(count):
+        row = []
+        for column, decode in enumerate(decoders):
+            stored = value_of(number, column)
+            row.append(None if stored is None else decode(stored))
+        rows.append(tuple(row))
+    return rows

@@ -1,0 +1,102 @@
+-- What PostgreSQL says otherwise than queries.sql, and what only it needs: locks and leases.
+
+-- name: load_client
+-- All that a turn reads: hold, previous bot, the current conversation and all memories, in a row.
+SELECT c.hold, c.previous_bot, c.expires_at,
+       v.id, v.flow_id, v.step_id, v.status,
+       v.created_at, v.updated_at, v.last_interaction_at, v.expires_at,
+       (SELECT coalesce(json_object_agg(m.key, m.value), '{}') FROM memory m
+         WHERE m.client = ?1 AND (m.expires_at IS NULL OR m.expires_at > ?2))
+  FROM client c
+  LEFT JOIN conversation v ON v.client = ?1 AND v.id = c.conversation_id
+ WHERE c.client = ?1;
+
+-- name: save_client
+-- A turn's state, as everywhere; the turn is numbered anew, and whatever lease there was ends.
+INSERT INTO client (client, bot_id, channel_id, user_id, conversation_id,
+                    hold, held_at, previous_bot, expires_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT (client) DO UPDATE SET
+  conversation_id = coalesce(excluded.conversation_id, client.conversation_id),
+  hold = excluded.hold, held_at = excluded.held_at,
+  previous_bot = excluded.previous_bot, expires_at = excluded.expires_at,
+  fence = client.fence + 1, lease_owner = NULL, lease_request = NULL,
+  lease_began = NULL, lease_until = NULL;
+
+-- name: append_turn
+-- One turn's messages as one document, numbered by the client's fence.
+INSERT INTO turn (client, id, began_at, ended_at, messages, expires_at)
+SELECT client, fence, ?2::bigint, ?3::bigint, ?4::bytea, ?5::bigint
+  FROM client WHERE client = ?1;
+
+-- name: lock_client
+-- Waits for a client's row and holds it; its lease, by the database's clock in microseconds.
+-- A statement of its own: what the next one reads is what was there after the wait.
+SELECT fence, lease_owner, lease_request,
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - lease_began,
+       lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+  FROM client WHERE client = ?1 FOR UPDATE;
+
+-- name: lock_clients_of_bot
+-- Waits for all clients of a bot, in the order in which everybody does.
+SELECT client FROM client WHERE bot_id = ?1 ORDER BY client FOR UPDATE;
+
+-- name: take_lease
+-- Marks that a turn of this client calls the outside, for ?4 microseconds from now.
+UPDATE client SET fence = fence + 1, lease_owner = ?2, lease_request = ?3,
+  lease_began = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+  lease_until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + ?4
+ WHERE client = ?1;
+
+-- name: extend_lease
+-- The lease goes on for ?3 microseconds from now, if it is still held.
+UPDATE client
+   SET lease_until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + ?3
+ WHERE client = ?1 AND fence = ?2;
+
+-- name: check_fence
+-- Fails (a division by zero) when the lease was lost; after lock_client, in the same transaction.
+SELECT 1 / count(*) FROM client WHERE client = ?1 AND fence = ?2;
+
+-- name: drop_lease
+-- A turn that is not stored gives its lease back.
+UPDATE client SET lease_owner = NULL, lease_request = NULL, lease_began = NULL, lease_until = NULL
+ WHERE client = ?1 AND fence = ?2;
+
+-- name: purge_conversations
+-- Some of the expired conversations.
+DELETE FROM conversation WHERE (client, id) IN (
+  SELECT client, id FROM conversation WHERE expires_at <= ?1 LIMIT ?2 FOR UPDATE SKIP LOCKED);
+
+-- name: purge_turns
+-- Some of the expired messages.
+DELETE FROM turn WHERE (client, id) IN (
+  SELECT client, id FROM turn WHERE expires_at <= ?1 LIMIT ?2 FOR UPDATE SKIP LOCKED);
+
+-- name: purge_memories
+-- Some of the expired memories.
+DELETE FROM memory WHERE (client, key) IN (
+  SELECT client, key FROM memory WHERE expires_at <= ?1 LIMIT ?2 FOR UPDATE SKIP LOCKED);
+
+-- name: purge_states
+-- Some of the expired holds and previous bots.
+UPDATE client SET hold = NULL, held_at = NULL, previous_bot = NULL WHERE client IN (
+  SELECT client FROM client
+   WHERE expires_at <= ?1 AND (hold IS NOT NULL OR previous_bot IS NOT NULL) LIMIT ?2
+     FOR UPDATE SKIP LOCKED);
+
+-- name: purge_answers
+-- Some of the answers created before ?1.
+DELETE FROM answer WHERE (scope, key) IN (
+  SELECT scope, key FROM answer WHERE created_at < ?1 LIMIT ?2 FOR UPDATE SKIP LOCKED);
+
+-- name: purge_clients
+-- Some of the clients of whom nothing else is left, and who are in no turn.
+DELETE FROM client WHERE client IN (
+  SELECT c.client FROM client c
+   WHERE c.expires_at <= ?1 AND c.lease_until IS NULL
+     AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
+   LIMIT ?2 FOR UPDATE OF c SKIP LOCKED);
