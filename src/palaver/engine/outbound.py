@@ -14,9 +14,10 @@ import logging
 import os
 import socket
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import httpcore
 import httpx
@@ -69,6 +70,20 @@ class OutboundSettings:
     `.disable_ssl_verify()`. None: always. Spec: csml-engine-runtime §12."""
 
 
+class CallObserver(Protocol):
+    """Who is told of calls (metrics, tracing)."""
+
+    def called(self, kind: str, result: str, began_ns: int) -> None:
+        """A call ended.
+
+        Args:
+            kind: `http`, `app`, `callback` or `mail`.
+            result: `ok` (mail), `failed`, or the class of the answer's status: `2xx`.
+            began_ns: `time.time_ns()` when it began.
+        """
+        ...
+
+
 class Outbound:
     """Sends requests and mail. One object serves a process; close it with `aclose`.
 
@@ -76,6 +91,7 @@ class Outbound:
         resolve: looks names up; for tests.
         tls: the trusted certificates; for tests. By default those of `httpx`
             (`SSL_CERT_FILE` and `SSL_CERT_DIR` are respected).
+        observer: is told of every call.
     """
 
     def __init__(
@@ -84,6 +100,7 @@ class Outbound:
         *,
         resolve: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         self.settings = settings or OutboundSettings()
         self._guard = Guard(
@@ -91,6 +108,7 @@ class Outbound:
             allow_loopback=self.settings.allow_loopback,
             resolve=resolve,
         )
+        self._observer = observer
         self._tls = tls or httpx.create_ssl_context()
         # A context of its own for mail: the HTTP library writes its protocols into the one it uses.
         self._mail_tls = tls
@@ -125,6 +143,7 @@ class Outbound:
             body,
             timeout_s=self._shorter(timeout_s),
             verify=self._verifies(request_wants=request.verify_tls),
+            kind="http",
         )
 
     async def app(
@@ -153,6 +172,7 @@ class Outbound:
             body,
             timeout_s=self._shorter(timeout_s),
             verify=self._verifies(request_wants=True),
+            kind="app",
         )
         if isinstance(answer, CallFailed):  # the language shows the author no reason (§9.1)
             logger.warning("app %s: %s", call.name, answer.text, extra={"action": "app_failed"})
@@ -180,6 +200,7 @@ class Outbound:
             body,
             timeout_s=timeout_s,
             verify=True,
+            kind="callback",
             redirects=redirects,
         )
 
@@ -192,6 +213,29 @@ class Outbound:
         return setting is None or (setting is False and request_wants)
 
     async def _call(
+        self,
+        method: str,
+        url: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes | None,
+        *,
+        timeout_s: float,
+        verify: bool,
+        kind: str,
+        redirects: Redirects = "any",
+    ) -> HttpAnswer | CallFailed:
+        began_ns = time.time_ns()
+        answer = await self._attempt(
+            method, url, headers, body, timeout_s=timeout_s, verify=verify, redirects=redirects
+        )
+        if self._observer is not None:
+            result = "failed"
+            if not isinstance(answer, CallFailed):
+                result = f"{answer.status // 100}xx"
+            self._observer.called(kind, result, began_ns)
+        return answer
+
+    async def _attempt(
         self,
         method: str,
         url: str,
@@ -293,6 +337,13 @@ class Outbound:
 
     async def mail(self, mail: Mail, timeout_s: float | None = None) -> CallFailed | None:
         """Delivers a mail. Spec: csml-language §10.8."""
+        began_ns = time.time_ns()
+        failed = await self._mail(mail, timeout_s)
+        if self._observer is not None:
+            self._observer.called("mail", "ok" if failed is None else "failed", began_ns)
+        return failed
+
+    async def _mail(self, mail: Mail, timeout_s: float | None) -> CallFailed | None:
         seconds = self._shorter(timeout_s)
         try:
             async with asyncio.timeout(seconds):

@@ -20,6 +20,7 @@ from palaver.http.errors import MethodNotAllowed, problem_of
 from palaver.http.request import JSON_TYPE, BodyLimits, Request, Response, empty_response
 from palaver.http.routing import Endpoint, Entry, Table
 from palaver.http.wire import ClientGone
+from palaver.logs import begin_request
 from palaver.types import Clock
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Application:
         limits: of bodies (`max_body_bytes`, `max_json_depth`).
         cors_origins: origins whose pages may call every route, beside the public ones.
         lifespan: opens what the services need and closes it.
+        on_error: told of every error that is answered.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Application:
         limits: BodyLimits | None = None,
         cors_origins: Iterable[str] = (),
         lifespan: Lifespan | None = None,
+        on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.table = Table(dialects)
         self._dialects = tuple(dialects)
@@ -61,9 +64,11 @@ class Application:
         self._limits = limits or BodyLimits()
         self._cors_origins = frozenset(cors_origins)
         self._lifespan = lifespan
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            begin_request()
             await self._serve(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -174,6 +179,8 @@ class Application:
     # --- going out -----------------------------------------------------------------------------
 
     def _render(self, dialect: Dialect, request: Request, error: Exception) -> Response:
+        if self._on_error is not None:
+            self._on_error(error)
         where = f"{request.method} {request.scope['path']}"
         problem = problem_of(error, dialect.statuses, where=where)
         response = dialect.render_error(request, problem)

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from palaver import __version__
-from palaver.errors import StorageError
+from palaver.errors import NotFound, StorageError
 from palaver.http.dialects.base import Dialect, Problem, Route
 from palaver.http.request import Request, Response, json_response
 
@@ -36,6 +36,8 @@ _PAGE_HEADERS: Final = (
     ("x-content-type-options", "nosniff"),
 )
 
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
 
 class Operations(Dialect):
     """The paths that belong to no dialect, with the engine's error shape."""
@@ -48,6 +50,7 @@ class Operations(Dialect):
             Route("GET", "/", self.page),
             Route("GET", "/livez", self.livez),
             Route("GET", "/readyz", self.readyz),
+            Route("GET", "/metrics", self.metrics),
         )
 
     def render_error(self, request: Request, problem: Problem) -> Response:
@@ -71,3 +74,9 @@ class Operations(Dialect):
         except StorageError as error:
             return json_response({"status": "not ready", "reason": str(error)}, 503)
         return json_response({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures for Prometheus; no texts, no ids of people."""
+        if self.services.metrics is None:
+            raise NotFound("This service keeps no metrics.")
+        return Response(self.services.metrics(), 200, _METRICS_TYPE)

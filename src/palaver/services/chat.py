@@ -7,31 +7,40 @@ client's turn, and stores turn and answer together before either leaves the proc
 from __future__ import annotations
 
 import logging
+from typing import Any, Protocol
 
 from palaver.engine.ask import Answer, Ask, Encode, Prepare
 from palaver.engine.engine import Engine
-from palaver.model import Client, Repeat
+from palaver.logs import AUTHORS, LEVELS
+from palaver.model import Client, Repeat, Turn
 from palaver.services.callbacks import Callbacks
 
-__all__ = ["Answer", "Ask", "Chat", "Encode", "Prepare"]
+__all__ = ["Answer", "Ask", "Chat", "Encode", "Prepare", "TurnObserver"]
 
-LEVELS = {
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-    "trace": logging.DEBUG,
-}
+authors = logging.getLogger(AUTHORS)
 
-authors = logging.getLogger("palaver.bot")
+
+class TurnObserver(Protocol):
+    """Who is told of turns (metrics, tracing). What `began` returns comes back at the end."""
+
+    def began(self, client: Client) -> Any: ...
+
+    def ended(self, began: Any, turn: Turn | None) -> None:
+        """The turn is stored; None: a stored answer was replayed."""
+        ...
+
+    def failed(self, began: Any, error: BaseException) -> None:
+        """Nothing was stored."""
+        ...
 
 
 class Chat:
     """Takes turns for the dialects; what authors `log` goes to the operator's log."""
 
-    def __init__(self, engine: Engine, callbacks: Callbacks) -> None:
+    def __init__(self, engine: Engine, callbacks: Callbacks, observer: TurnObserver) -> None:
         self._engine = engine
         self._callbacks = callbacks
+        self._observer = observer
 
     async def answer(
         self, client: Client, prepare: Prepare, encode: Encode, *, repeat: Repeat | None = None
@@ -46,8 +55,15 @@ class Chat:
             ConversationBusy: another turn of the client took longer than `turn_wait_s`.
             StorageError: nothing is stored.
         """
-        await self._callbacks.settle(client)
-        answer = await self._engine.handle(client, prepare, encode, repeat=repeat)
+        observer = self._observer
+        began = observer.began(client)
+        try:
+            await self._callbacks.settle(client)
+            answer = await self._engine.handle(client, prepare, encode, repeat=repeat)
+        except BaseException as error:
+            observer.failed(began, error)
+            raise
+        observer.ended(began, answer.turn)
         if answer.turn is not None:
             for line in answer.turn.logs:
                 authors.log(

@@ -1,7 +1,10 @@
 """Nodes → closures: the part of the language that decides how fast it is.
 
     expressions   nodes → functions of a frame giving a value
-    paths         variables, members, indexes, methods; owning what is changed in place
+    names         variables and special names; owning what is changed in place
+    elements      resolving a path's members, indexes and methods; following them from a value
+    paths         paths by what they start from
+    assigning     changing a member in place
     calls         built-ins, components, functions, closures
     statements    nodes → functions of a frame giving a signal
     blocks        sequences, branches, loops; numbering and resuming (§7.5)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
-from palaver.csml.compiler import calls, paths
+from palaver.csml.compiler import calls, names, paths
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.matching import matches
 from palaver.csml.operators import ARITHMETIC, COMPARISONS
@@ -207,7 +207,7 @@ def _call(node: nodes.Call, unit: Unit, quiet: bool) -> Evaluate:
 
 
 def _name(node: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
-    return paths.compile_name(node, unit, quiet=quiet)
+    return names.compile_name(node, unit, quiet=quiet)
 
 
 def _path(node: nodes.Path, unit: Unit, quiet: bool) -> Evaluate:

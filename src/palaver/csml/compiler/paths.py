@@ -1,7 +1,6 @@
-"""Names and paths: `x`, `o.items[0].name`, `a.push(1)`. Spec: csml-language §5.1, §5.2, §11.
+"""Paths: `o.items[0].name`, `a.push(1)`. Spec: csml-language §5.1, §5.2, §11.
 
-A path is *resolved* (its index expressions and arguments are evaluated, left to right) before it
-is *followed* from its root. Two quirks of the reference follow from that and are kept:
+Two quirks of the reference are kept here:
 
 * a path on an unknown variable is resolved a second time;
 * a fatal error while a path that starts at a variable is resolved is said softly first, then the
@@ -15,272 +14,32 @@ change it in place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.calls import compile_arguments
-from palaver.csml.failures import BudgetExceeded, RunError, SoftError
-from palaver.csml.source import Position
-from palaver.csml.state import Frame, Run, Unit
-from palaver.csml.stdlib.components import build
-from palaver.csml.stdlib.methods import EVENT_ROOT, MUTATING, call_method, no_method
-from palaver.csml.texts import to_text
-from palaver.csml.values import (
-    ClosureData,
-    Items,
-    Members,
-    Meta,
-    Value,
-    content_type_of,
-    null_because,
-    own_copy,
-    secured,
-    share,
+from palaver.csml.compiler.elements import (
+    BAD_INDEX,
+    Element,
+    Resolved,
+    compile_elements,
+    follow,
+    may_mutate,
+    member,
+    missing,
+    own_member,
+    resolve_for_variable,
+    resolver,
 )
+from palaver.csml.compiler.names import lookup, memory_view, own_variable, store, unknown
+from palaver.csml.failures import RunError, SoftError
+from palaver.csml.source import Position
+from palaver.csml.state import Frame, Unit
+from palaver.csml.stdlib.components import build
+from palaver.csml.stdlib.methods import EVENT_ROOT
+from palaver.csml.values import Value, content_type_of, own_copy, secured, share
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
-
-BAD_INDEX: Final = 'index must be of type int or string. Example var.[42] or var.["key"]'
-NOT_NAMED: Final = "arguments in method are not named"
-
-
-class Element(NamedTuple):
-    """One compiled element. `evaluate` for an index, `arguments` for a method, else a name."""
-
-    at: Position
-    name: str
-    evaluate: Evaluate | None = None
-    arguments: tuple[Evaluate, ...] | None = None
-    has_named: bool = False
-
-
-Resolved: TypeAlias = "list[Any]"
-"""For each element: an int or str key, or a tuple of argument values."""
-
-
-# --- names -------------------------------------------------------------------------------------
-
-
-def compile_name(node: nodes.Name, unit: Unit, *, quiet: bool) -> Evaluate:
-    """A bare name."""
-    special = SPECIAL.get(node.name)
-    if special is not None:
-        return special(node)
-    at, name = node.at, node.name
-    find = lookup(name, at, unit)
-    is_constant = name in unit.constant_nodes
-
-    def read(frame: Frame) -> Value:
-        value = None if is_constant else frame.locals.get(name)
-        if value is None:
-            value = find(frame)
-            if value is None:
-                return unknown(frame.run, name, at, quiet=quiet)
-        data = value.data
-        if data.__class__ is Items or data.__class__ is Members:
-            data.shared = True
-        return value
-
-    return read
-
-
-def lookup(name: str, at: Position, unit: Unit) -> Callable[[Frame], Value | None]:
-    """Finds a variable: constant of its flow, local, memory; None when it is unknown (§5.1)."""
-    if name in unit.constant_nodes:
-        return lambda frame: unit.constants.get(name)
-
-    def find(frame: Frame) -> Value | None:
-        value = frame.locals.get(name)
-        if value is None:
-            value = frame.memories.get(name)
-            if value is not None:  # a memory counts as created where it is used (§12.3)
-                return Value(value.data, at, value.meta)
-        return value
-
-    return find
-
-
-def unknown(run: Run, name: str, at: Position, *, quiet: bool) -> Value:
-    """What an unknown name gives (§5.1)."""
-    text = f"< {name} > is used before it was saved in memory"
-    return null_because(text, at) if quiet else run.soft(text, at)
-
-
-def _event(node: nodes.Name) -> Evaluate:
-    at = node.at
-
-    def event(frame: Frame) -> Value:
-        value = frame.run.event
-        return Value(value.data, at, value.meta)
-
-    return event
-
-
-def _metadata(node: nodes.Name) -> Evaluate:
-    at = node.at
-    return lambda frame: share(frame.run.metadata).at(at)
-
-
-def _env(node: nodes.Name) -> Evaluate:
-    at = node.at
-    return lambda frame: share(frame.run.env).at(at)
-
-
-def _memory(node: nodes.Name) -> Evaluate:
-    at = node.at
-
-    def memory(frame: Frame) -> Value:
-        members = Members()
-        for name in frame.memories:
-            value = frame.memories.get(name)
-            if value is not None:
-                members[name] = share(value)
-        for name, value in frame.locals.items():
-            members[name] = share(value)
-        secure = any(value.is_secure for value in members.values())
-        return Value(members, at, Meta(secure=True) if secure else None)
-
-    return memory
-
-
-def _component(node: nodes.Name) -> Evaluate:
-    def component(frame: Frame) -> Value:
-        raise RunError("component must have a function applied", node.at)
-
-    return component
-
-
-SPECIAL: Final[dict[str, Callable[[nodes.Name], Evaluate]]] = {
-    "event": _event,
-    "_metadata": _metadata,
-    "_env": _env,
-    "_memory": _memory,
-    "Component": _component,
-}
-"""Names that are no variables (§11.5)."""
-
-
-# --- resolving ---------------------------------------------------------------------------------
-
-
-def compile_elements(
-    elements: tuple[nodes.PathElement, ...], unit: Unit, *, quiet: bool
-) -> tuple[Element, ...]:
-    return tuple(_element(element, unit, quiet) for element in elements)
-
-
-def _element(element: nodes.PathElement, unit: Unit, quiet: bool) -> Element:
-    if isinstance(element, nodes.Member):
-        return Element(element.at, element.name)
-    if isinstance(element, nodes.Index):
-        return Element(element.at, "", unit.expression(element.value, quiet=quiet))
-    return Element(
-        element.at,
-        element.name,
-        arguments=tuple(
-            unit.expression(argument.value, quiet=quiet) for argument in element.arguments
-        ),
-        has_named=any(argument.name is not None for argument in element.arguments),
-    )
-
-
-def resolver(elements: tuple[Element, ...]) -> Callable[[Frame], Resolved]:
-    """A function of a frame giving the keys and arguments of a path."""
-    if all(e.evaluate is None and not e.arguments for e in elements):
-        fixed: Resolved = [() if e.arguments is not None else e.name for e in elements]
-        return lambda frame: fixed
-
-    def resolve(frame: Frame) -> Resolved:
-        found: Resolved = []
-        for element in elements:
-            if element.arguments is not None:
-                found.append(tuple(argument(frame) for argument in element.arguments))
-            elif element.evaluate is None:
-                found.append(element.name)
-            else:
-                key = element.evaluate(frame).data
-                if key.__class__ is not int and key.__class__ is not str:
-                    raise RunError(BAD_INDEX, element.at)
-                found.append(key)
-        return found
-
-    return resolve
-
-
-def resolve_for_variable(
-    resolve: Callable[[Frame], Resolved], frame: Frame, *, quiet: bool
-) -> Resolved:
-    """Resolves; a fatal error is said softly (unless quiet), then comes again fatally (§12.2)."""
-    try:
-        return resolve(frame)
-    except BudgetExceeded:
-        raise
-    except RunError as error:
-        if not quiet:
-            frame.run.soft(error.text, error.at)
-        return resolve(frame)
-
-
-# --- following ---------------------------------------------------------------------------------
-
-
-def follow(
-    run: Run,
-    value: Value,
-    root: str,
-    elements: tuple[Element, ...],
-    resolved: Resolved,
-    *,
-    quiet: bool,
-    frozen: bool = False,
-) -> Value:
-    """Applies resolved elements to a value. A missing member ends the path with Null."""
-    for element, key in zip(elements, resolved, strict=True):
-        if element.arguments is not None:
-            if element.has_named:
-                return run.soft(NOT_NAMED, element.at)
-            value = call_method(run, value, root, element.name, key, element.at, frozen=frozen)
-            root = content_type_of(value)
-            quiet = False
-            continue
-        found = member(value, key)
-        if found is None:
-            return missing(run, key, element.at, quiet=quiet)
-        if value.meta is not None and value.meta.secure and not found.is_secure:
-            found = _reveal(found)
-        if getattr(value.data, "shared", False):
-            share(found)  # a member of what others see is seen by them too
-        value = found
-    return value
-
-
-def _reveal(found: Value) -> Value:
-    """A member of a secret container: texts and containers stay secret (§6.10, Palaver)."""
-    return secured(found) if found.data.__class__ in (str, Items, Members) else found
-
-
-def member(value: Value, key: int | str) -> Value | None:
-    """The element or member, or None (§5.2)."""
-    data = value.data
-    if key.__class__ is int:
-        if data.__class__ is Items:
-            return data[key] if 0 <= key < len(data) else None
-        if data.__class__ is str:
-            return Value(data[key], value.position, value.meta) if 0 <= key < len(data) else None
-        return None
-    return data.get(key) if data.__class__ is Members else None  # type: ignore
-
-
-def missing(run: Run, key: int | str, at: Position, *, quiet: bool) -> Value:
-    """What a missing member or element gives (§5.2): quietly, only a key leaves its error."""
-    if isinstance(key, int):
-        text = f"[{key % 2**64}] index must be lower than or equal to array.length()"
-        return Value(None, at) if quiet else run.soft(text, at)
-    text = f"[{key}] key does not exist"
-    return null_because(text, at) if quiet else run.soft(text, at)
-
-
-# --- paths -------------------------------------------------------------------------------------
 
 
 def compile_path(node: nodes.Path, unit: Unit, *, quiet: bool) -> Evaluate:
@@ -311,10 +70,6 @@ def _value_path(node: nodes.Path, unit: Unit, quiet: bool) -> Evaluate:
         )
 
     return path
-
-
-def may_mutate(elements: tuple[Element, ...]) -> bool:
-    return any(e.arguments is not None and e.name in MUTATING for e in elements)
 
 
 def _variable_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
@@ -388,51 +143,6 @@ def _owning_path(
     return path
 
 
-def own_variable(frame: Frame, name: str) -> Value | None:
-    """A local's or memory's value, its container changeable in place; None when unknown."""
-    value = frame.locals.get(name)
-    if value is not None:
-        if getattr(value.data, "shared", False):
-            value = frame.locals[name] = paid_copy(frame.run, value)
-        return value
-    value = frame.memories.get(name)
-    if value is not None and getattr(value.data, "shared", False):
-        value = paid_copy(frame.run, value)
-        frame.memories.put_back(name, value)
-    return value
-
-
-def paid_copy(run: Run, value: Value) -> Value:
-    """An owned copy; large ones cost instructions."""
-    data = value.data
-    if isinstance(data, Items | Members) and len(data) > CHEAP_COPY:
-        run.spend(len(data) // CHEAP_COPY)
-    return own_copy(value)
-
-
-CHEAP_COPY: Final = 32
-"""Members that one instruction copies."""
-
-
-def store(frame: Frame, name: str, value: Value) -> None:
-    """Puts a value where the variable lives: a local, else a memory of that name, else a local."""
-    if name in frame.locals or name not in frame.memories:
-        frame.locals[name] = value
-    else:
-        frame.memories.set(name, value)
-
-
-def own_member(run: Run, value: Value, key: int | str) -> Value | None:
-    """The member of an owned container, owned in turn; None when it is missing."""
-    found = member(value, key)
-    if found is None or not getattr(found.data, "shared", False):
-        return found
-    found = paid_copy(run, found)
-    data: Any = value.data
-    data[key] = found
-    return found
-
-
 # --- special roots -----------------------------------------------------------------------------
 
 
@@ -489,7 +199,7 @@ def _env_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Ev
 
 
 def _memory_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
-    evaluate = _memory(root)
+    evaluate = memory_view(root)
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
 
@@ -531,57 +241,3 @@ _ROOTS: Final[dict[str, Callable[[nodes.Path, nodes.Name, Unit, bool], Evaluate]
     "_memory": _memory_path,
     "Component": _component_path,
 }
-
-
-# --- changing members --------------------------------------------------------------------------
-
-
-def assign_member(
-    frame: Frame, name: str, elements: tuple[Element, ...], keys: Resolved, value: Value
-) -> None:
-    """`do name{path} = value` for a variable that exists (§6.2, step 6)."""
-    run = frame.run
-    top = own_variable(frame, name)
-    if top is None:
-        top = frame.locals[name] = Value(None)
-    container = top
-    for element, key in zip(elements[:-1], keys, strict=False):
-        found = own_member(run, container, key)
-        if found is None:
-            missing(run, key, element.at, quiet=False)
-            return
-        container = found
-    last, key = elements[-1], keys[-1]
-    data: Any = container.data
-    if isinstance(key, str):
-        if data.__class__ is ClosureData:
-            raise RunError("[insert] Closure don't have methods", last.at)
-        if data.__class__ is not Members or content_type_of(top) in NO_INSERT:
-            raise RunError(_no_insert(data), last.at)
-        data[key] = value
-    elif data.__class__ is Items and 0 <= key < len(data):
-        data[key] = value
-    elif data.__class__ is str and 0 <= key < len(data):
-        _replace_character(frame, name, elements, keys, data, value)
-    else:
-        missing(run, key, last.at, quiet=False)
-
-
-NO_INSERT: Final = frozenset({"smtp", "base64", "hex", "jwt", "crypto", "time"})
-"""Content types of roots whose objects have no `insert` (§10.1)."""
-
-
-def _no_insert(data: Any) -> str:
-    return no_method("insert", data)
-
-
-def _replace_character(
-    frame: Frame, name: str, elements: tuple[Element, ...], keys: Resolved, text: str, value: Value
-) -> None:
-    """`do s[1] = "x"`: the character is replaced by the value's text."""
-    index = keys[-1]
-    changed = text[:index] + to_text(value) + text[index + 1 :]
-    if len(elements) > 1:
-        assign_member(frame, name, elements[:-1], keys[:-1], Value(changed, value.position))
-    else:
-        store(frame, name, Value(changed, value.position))

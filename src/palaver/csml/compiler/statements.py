@@ -10,17 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from palaver.csml import nodes
+from palaver.csml.compiler.assigning import assign_member
 from palaver.csml.compiler.calls import recaptured
+from palaver.csml.compiler.elements import compile_elements, resolver
+from palaver.csml.compiler.elements import follow as follow_path
 from palaver.csml.compiler.expressions import compile_expression
-from palaver.csml.compiler.paths import (
-    SPECIAL,
-    assign_member,
-    compile_elements,
-    lookup,
-    resolver,
-    store,
-)
-from palaver.csml.compiler.paths import follow as follow_path
+from palaver.csml.compiler.names import SPECIAL, lookup, store
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position

@@ -93,7 +93,10 @@ class Cors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a dialect may call or ask. Made by `wiring`."""
+    """Everything a dialect may call or ask. Made by `wiring`.
+
+    `metrics` writes the page of /metrics.
+    """
 
     chat: Chat
     bots: Bots
@@ -101,6 +104,7 @@ class Services:
     storage: Storage
     clock: Clock
     settings: ServerSettings
+    metrics: Callable[[], bytes] | None = None
 
 
 class Dialect(ABC):

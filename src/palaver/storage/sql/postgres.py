@@ -1,0 +1,335 @@
+"""PostgreSQL as a Driver: any number of processes on one database.
+
+Two sets of connections. A turn that calls nobody keeps one from its first statement to its commit;
+what such a turn reads besides (a bot, a person) must not wait for other turns to end, so everything
+that is done in one round trip has connections of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from palaver.errors import ConfigError, Conflict, SchemaOutdated, StorageError, Unavailable
+from palaver.storage.sql.driver import Parameters, Row, Statement
+from palaver.storage.sql.migrate import load_migrations, pending_migrations
+from palaver.storage.sql.pgconnection import Command, ConnectionLost, PgConnection
+from palaver.storage.sql.pgpool import Pool
+
+logger = logging.getLogger(__name__)
+
+POOL_SIZE = 16
+"""Turns of one process that may be in the database at once."""
+
+CALLS_SHARE = 4
+"""One connection for calls goes with so many for turns."""
+
+CONNECT_S = 5
+POOL_WAIT_S = 30.0
+LOCK_WAIT_S = 65
+"""How long a statement waits for another process's turn; as `turn_wait_s` by default."""
+
+STATEMENT_S = 70
+ANSWER_S = 75.0
+"""After this a server that says nothing counts as gone."""
+
+IDLE_TURN_S = 120
+"""A turn that is silent for so long is rolled back: its process or its machine has died."""
+
+_MIGRATION_LOCK = 0x50414C4156455200
+
+_BEGIN: Command = ("BEGIN ISOLATION LEVEL READ COMMITTED", ())
+_COMMIT: Command = ("COMMIT", ())
+_ROLLBACK: Command = ("ROLLBACK", ())
+_VERSION = "SELECT number FROM palaver_schema"
+
+_DEFAULTS = {
+    "application_name": "palaver",
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+_SESSION = (
+    f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_WAIT_S}s "
+    f"-c idle_in_transaction_session_timeout={IDLE_TURN_S}s "
+    # Every statement finds its rows by a key, so one plan serves all parameters.
+    "-c plan_cache_mode=force_generic_plan -c jit=off"
+)
+
+
+@dataclass(slots=True)
+class PoolCounts:
+    """For metrics: connections lent and at rest, and callers that wait for one."""
+
+    busy: int
+    idle: int
+    waiting: int
+
+
+class PostgresDriver:
+    """A database that a libpq URL names.
+
+    Args:
+        url: `postgresql://user:password@host:port/name?sslmode=…`, all that libpq knows.
+        pool_size: connections for turns; a quarter as many come on top.
+        session: what libpq's `options` gets besides, of ours.
+    """
+
+    kind = "postgresql"
+    is_shared = True
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, session: str = _SESSION) -> None:
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.ProgrammingError as error:
+            raise ConfigError(f"database: the URL is not understood: {error}") from error
+        self._arguments: dict[str, Any] = {**_DEFAULTS, **given}
+        self._arguments["options"] = f"{session} {given.get('options') or ''}".strip()
+        self._arguments["client_encoding"] = "utf8"
+        self._where = f"the database {given.get('dbname') or given.get('user') or ''!s}"
+        self._pool_size = pool_size
+        self._migrations = load_migrations(self.kind)
+        self._turns: Pool | None = None
+        self._calls: Pool | None = None
+
+    # --- life ------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Raises: SchemaOutdated when `palaver db upgrade` has to run first."""
+        if self._calls is not None:
+            return
+        self._open_pools()
+        try:
+            await self.check()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _open_pools(self) -> None:
+        calls = max(1, self._pool_size // CALLS_SHARE)
+        self._calls = Pool(self._connect, calls, POOL_WAIT_S)
+        self._turns = Pool(self._connect, self._pool_size, POOL_WAIT_S)
+
+    async def check(self) -> None:
+        current = await self._schema()
+        wanted = len(self._migrations)
+        if current > wanted:
+            pending_migrations(self._migrations, current, where=self._where)
+        if current < wanted:
+            has = f"has schema {current}" if current else "is empty"
+            raise SchemaOutdated(
+                f"{self._where} {has}, and this palaver works with schema {wanted}: "
+                "run `palaver db upgrade` once"
+            )
+
+    async def _schema(self) -> int:
+        """0: none yet."""
+        connection = await self._acquire(self._calls)
+        try:
+            rows, _ = await connection.run([(_VERSION, ())])
+            return int(rows[0][0][0])
+        except psycopg.errors.UndefinedTable:
+            return 0
+        except Exception as error:
+            raise self._storage_error(error) from error
+        finally:
+            self._give_back(self._calls, connection)
+
+    async def upgrade(self) -> tuple[str, ...]:
+        """Runs the migrations that are due, one process at a time; their names.
+
+        Raises:
+            SchemaOutdated: the database is newer than this program.
+        """
+        done = []
+        try:
+            connection = await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
+            async with connection:
+                await connection.execute("SET statement_timeout = 0")
+                await connection.execute("SET lock_timeout = 0")
+                await connection.execute(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
+                known = await connection.execute("SELECT to_regclass('palaver_schema')")
+                row = await known.fetchone()
+                current = 0
+                if row is not None and row[0] is not None:
+                    numbers = await connection.execute(_VERSION)
+                    current = (await numbers.fetchone() or (0,))[0]
+                for migration in pending_migrations(
+                    self._migrations, current, where=self._where
+                ):
+                    async with connection.transaction():
+                        await connection.execute(migration.script.encode())
+                        await connection.execute("DELETE FROM palaver_schema")
+                        await connection.execute(
+                            "INSERT INTO palaver_schema VALUES (%s)", [migration.number]
+                        )
+                    done.append(f"{migration.number:04} {migration.name}")
+        except psycopg.Error as error:
+            raise self._storage_error(error) from error
+        return tuple(done)
+
+    async def close(self) -> None:
+        for pool in (self._turns, self._calls):
+            if pool is not None:
+                await pool.close()
+        self._turns = self._calls = None
+
+    def pool_counts(self) -> dict[str, PoolCounts]:
+        """What the connections are doing: for `turns` and `calls`."""
+        pools = {"turns": self._turns, "calls": self._calls}
+        return {
+            name: PoolCounts(pool.busy, pool.count - pool.busy, pool.waiting)
+            for name, pool in pools.items()
+            if pool is not None
+        }
+
+    # --- statements ------------------------------------------------------------------------
+
+    async def read(self, sql: str, parameters: Parameters) -> list[Row]:
+        rows, _ = await self._call([(sql, parameters)])
+        return rows[0]
+
+    async def write(self, unit: Sequence[Statement]) -> int:
+        commands = commands_of(unit)
+        if len(commands) > 1:
+            commands = [_BEGIN, *commands, _COMMIT]
+        _, changed = await self._call(commands)
+        return changed
+
+    async def _call(self, commands: Sequence[Command]) -> tuple[list[list[Row]], int]:
+        connection = await self._acquire(self._calls)
+        try:
+            return await connection.run(commands)
+        except Exception as error:
+            raise self._storage_error(error) from error
+        finally:
+            await self._settle(self._calls, connection)
+
+    async def begin(
+        self, commands: Sequence[Command]
+    ) -> tuple[PostgresTransaction, list[list[Row]]]:
+        """Opens a transaction and runs its first commands, in one round trip."""
+        connection = await self._acquire(self._turns)
+        try:
+            rows, _ = await connection.run([_BEGIN, *commands])
+        except BaseException as error:
+            await self._settle(self._turns, connection)
+            if isinstance(error, Exception):
+                raise self._storage_error(error) from error
+            raise
+        return PostgresTransaction(self, connection), rows[1:]
+
+    # --- connections -----------------------------------------------------------------------
+
+    async def _connect(self) -> PgConnection:
+        try:
+            connection = await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
+        except (psycopg.Error, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise Unavailable(f"{self._where} cannot be reached: {reason}") from error
+        return PgConnection(connection, ANSWER_S)
+
+    async def _acquire(self, pool: Pool | None) -> PgConnection:
+        if pool is None:
+            raise Unavailable(f"{self._where} is closed")
+        return await pool.acquire()
+
+    async def _settle(self, pool: Pool | None, connection: PgConnection) -> None:
+        """Gives a connection back, out of whatever transaction it is in."""
+        try:
+            if connection.is_in_transaction:
+                await connection.run([_ROLLBACK])
+        except (psycopg.Error, ConnectionLost):
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._give_back(pool, connection)
+
+    @staticmethod
+    def _give_back(pool: Pool | None, connection: PgConnection) -> None:
+        if pool is None:
+            connection.close()
+        else:
+            pool.release(connection)
+
+    def _storage_error(self, error: BaseException) -> StorageError:
+        """The one place that knows PostgreSQL's errors."""
+        if isinstance(error, StorageError):
+            return error
+        if isinstance(error, ConnectionLost):
+            return Unavailable(
+                f"the connection to {self._where} was lost ({error}); "
+                "what was being stored may or may not be"
+            )
+        state = getattr(error, "sqlstate", None) or ""
+        text = " ".join(str(error).split())
+        if state in _CONFLICTS or (state == "23505" and "answer_pkey" in text):
+            return Conflict(f"another turn came in between; try again ({text})")
+        if state == "22012":  # only `check_fence` divides
+            return Conflict("lease lost: another process went on with this client; try again")
+        if state[:2] in _TROUBLES or state in _TROUBLES or not state:
+            if isinstance(error, psycopg.Error):
+                return Unavailable(f"{self._where} cannot be used now: {text}")
+        elif state in ("42P01", "42703"):
+            return SchemaOutdated(f"{self._where} has not our schema: {text}")
+        return StorageError(f"{self._where} refused: {text}")
+
+
+_CONFLICTS = ("40001", "40P01")
+"""A serialization failure, a deadlock."""
+
+_TROUBLES = ("08", "53", "57", "58", "25006", "25P03", "25P04", "55P03", "0A000", "28", "3D")
+"""Classes and codes of what passes, or what an operator can mend: connections, resources, an
+operator's shutdown, the system, a read-only standby, time-outs, a plan from before a migration."""
+
+
+class PostgresTransaction:
+    """A transaction that is open, on a connection of its own."""
+
+    def __init__(self, driver: PostgresDriver, connection: PgConnection) -> None:
+        self._driver = driver
+        self._connection: PgConnection | None = connection
+
+    async def run(self, commands: Sequence[Command]) -> list[list[Row]]:
+        """One round trip. After an error the transaction is over."""
+        return (await self._run(commands))[0]
+
+    async def commit(self, unit: Sequence[Statement] = ()) -> int:
+        """Runs the unit and commits, in one round trip; how many rows it changed."""
+        _, changed = await self._run([*commands_of(unit), _COMMIT])
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        await self._driver._settle(self._driver._turns, connection)
+        return changed
+
+    async def rollback(self) -> None:
+        """Gives the connection back. Does nothing when it is back already."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._driver._settle(self._driver._turns, connection)
+
+    async def _run(self, commands: Sequence[Command]) -> tuple[list[list[Row]], int]:
+        if self._connection is None:
+            raise StorageError("the transaction is over")
+        try:
+            return await self._connection.run(commands)
+        except Exception as error:
+            await self.rollback()
+            raise self._driver._storage_error(error) from error
+        except BaseException:
+            await self.rollback()
+            raise
+
+
+def commands_of(unit: Sequence[Statement]) -> list[Command]:
+    return [(sql, row) for sql, rows in unit for row in rows]
