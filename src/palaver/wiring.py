@@ -23,13 +23,18 @@ from palaver.http.dialects import CLASSES, make_dialect
 from palaver.http.dialects.base import Dialect, Services
 from palaver.http.operations import Operations
 from palaver.http.request import BodyLimits
+from palaver.logs import keep_secret
+from palaver.metrics import Metrics
 from palaver.model import Bot
 from palaver.services.access import Access
 from palaver.services.bots import Bots
 from palaver.services.callbacks import Callbacks
 from palaver.services.chat import Chat
+from palaver.storage.cipher import Cipher
+from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Credentials
 from palaver.storage.urls import open_storage
+from palaver.tracing import find_tracing
 from palaver.types import JsonObject, SystemClock
 
 logger = logging.getLogger(__name__)
@@ -56,9 +61,13 @@ class Service:
 async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> AsyncIterator[Service]:
     """Opens everything, serves the folders (none: the bots of the database), closes it again."""
     clock = SystemClock()
-    storage = open_storage(settings.database)
+    storage = open_storage(settings.database, cipher=_cipher(settings))
     await storage.open()
-    outbound = Outbound(_outbound_settings(settings))
+    metrics = Metrics(storage.gauges)
+    tracing = find_tracing()
+    outbound = Outbound(
+        _outbound_settings(settings), observer=tracing.calls(metrics) if tracing else metrics
+    )
     callbacks = Callbacks(outbound)
     try:
         scenarios = Scenarios(scenario_builder(settings))
@@ -81,12 +90,15 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         access = Access(
             storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
         )
-        services = Services(Chat(engine, callbacks), bots, access, storage, clock, settings)
+        metrics.waiting = engine.waiting
+        chat = Chat(engine, callbacks, tracing.turns(metrics) if tracing else metrics)
+        services = Services(chat, bots, access, storage, clock, settings, metrics.page)
         app = Application(
             _dialects(services),
             clock=clock,
             limits=BodyLimits(settings.max_body_bytes, settings.max_json_depth),
             cors_origins=settings.cors_origins,
+            on_error=metrics.answered_error,
         )
         service = Service(app, bots, access)
         await _load(service, folders, await storage.bot_ids())
@@ -118,7 +130,7 @@ def _dialects(services: Services) -> list[Dialect]:
 @asynccontextmanager
 async def open_credentials(settings: ServerSettings) -> AsyncIterator[Credentials]:
     """The stored keys, for `palaver keys`; the server may be running."""
-    storage = open_storage(settings.database, is_guest=True)
+    storage = open_storage(settings.database, cipher=_cipher(settings), is_guest=True)
     await storage.open()
     try:
         yield storage
@@ -161,6 +173,14 @@ def _shared_components(settings: ServerSettings) -> JsonObject:
 
 
 # --- settings ----------------------------------------------------------------------------------
+
+
+def _cipher(settings: ServerSettings) -> Cipher | None:
+    """What encrypts at rest; None without a secret key. Takes some 50 ms a secret."""
+    if not settings.secret_key:
+        return None
+    keep_secret(*settings.secret_key)
+    return KeyRingCipher(settings.secret_key)
 
 
 def _outbound_settings(settings: ServerSettings) -> OutboundSettings:

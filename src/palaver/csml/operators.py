@@ -72,7 +72,7 @@ def _divide_ints(left: int, right: int) -> int | float:
     if right == 0:
         raise DivisionByZero("Int")
     quotient, rest = divmod(left, right)
-    return _fits(quotient) if rest == 0 else left / right
+    return _fits(quotient) if rest == 0 else float(left) / float(right)  # as f64s, rounded first
 
 
 def _truncating_quotient(left: int, right: int) -> int:

@@ -14,7 +14,7 @@ from palaver.csml import nodes
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
 from palaver.csml.source import Position
-from palaver.csml.state import Frame, Run, Unit
+from palaver.csml.state import Callee, Frame, Run, Unit
 from palaver.csml.stdlib.components import build
 from palaver.csml.stdlib.library import BUILTINS
 from palaver.csml.stdlib.methods import finish, located, soften
@@ -175,6 +175,8 @@ def _function(node: nodes.Call, unit: Unit) -> Evaluate:
     at, name = node.at, node.name
     arguments = tuple(unit.expression(argument.value) for argument in node.arguments)
     given = len(arguments)
+    if given == 1:
+        return _function_of_one(name, arguments[0], unit, at)
 
     def function(frame: Frame) -> Value:
         code = unit.function(name)
@@ -183,6 +185,23 @@ def _function(node: nodes.Call, unit: Unit) -> Evaluate:
         if given < len(parameters):
             raise RunError(TOO_FEW, at)
         return code.run(frame.run, variables, at)
+
+    return function
+
+
+def _function_of_one(name: str, argument: Evaluate, unit: Unit, at: Position) -> Evaluate:
+    """The commonest call, without a list to build."""
+    code: Callee | None = None
+
+    def function(frame: Frame) -> Value:
+        nonlocal code
+        if code is None:
+            code = unit.function(name)
+        value = argument(frame)
+        parameters = code.parameters
+        if len(parameters) > 1:
+            raise RunError(TOO_FEW, at)
+        return code.run(frame.run, {parameters[0]: value} if parameters else {}, at)
 
     return function
 

@@ -7,7 +7,7 @@ without a message. It is a property of the place in the source, so it is settled
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from palaver.csml import nodes
 from palaver.csml.compiler import calls, names, paths
@@ -20,6 +20,7 @@ from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, shar
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 Condition: TypeAlias = Callable[[Frame], bool]
+T = TypeVar("T")
 
 
 def compile_expression(node: nodes.Expression, unit: Unit, *, quiet: bool = False) -> Evaluate:
@@ -146,13 +147,24 @@ def _binary(node: nodes.Binary, unit: Unit, quiet: bool) -> Evaluate:
 
 
 def _arithmetic(node: nodes.Binary, unit: Unit) -> Evaluate:
-    operation = ARITHMETIC[node.operator]
+    return _applied(ARITHMETIC[node.operator], node, unit)
+
+
+def _applied(
+    operation: Callable[[Value, Value], T], node: nodes.Binary, unit: Unit
+) -> Callable[[Frame], T]:
+    """`operation(left, right)`; a local on the left and a literal on the right cost no call."""
     left = compile_expression(node.left, unit, quiet=True)
+    name = names.plain_name(node.left, unit)
     constant = literal_value(node.right)
-    if constant is not None:
+    if constant is None:
+        right = compile_expression(node.right, unit, quiet=True)
+        if name is None:
+            return lambda frame: operation(left(frame), right(frame))
+        return lambda frame: operation(frame.locals.get(name) or left(frame), right(frame))
+    if name is None:
         return lambda frame: operation(left(frame), constant)
-    right = compile_expression(node.right, unit, quiet=True)
-    return lambda frame: operation(left(frame), right(frame))
+    return lambda frame: operation(frame.locals.get(name) or left(frame), constant)
 
 
 def _not(node: nodes.Not, unit: Unit, quiet: bool) -> Evaluate:
@@ -163,7 +175,11 @@ def _not(node: nodes.Not, unit: Unit, quiet: bool) -> Evaluate:
 
 def compile_condition(node: nodes.Expression, unit: Unit) -> Condition:
     """The condition of `if` and `while`: warnings off, a fatal error inside counts as false."""
-    condition = raw_condition(node, unit)
+    return swallowing(raw_condition(node, unit))
+
+
+def swallowing(condition: Condition) -> Condition:
+    """The condition with fatal errors counted as false (§5.6)."""
 
     def holds(frame: Frame) -> bool:
         try:
@@ -186,13 +202,7 @@ def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
         return lambda frame: truthy(evaluate(frame))
     if node.operator in ("match", "!match"):
         return _match(node, unit)
-    compare = COMPARISONS[node.operator]
-    left = compile_expression(node.left, unit, quiet=True)
-    constant = literal_value(node.right)
-    if constant is not None:
-        return lambda frame: compare(left(frame), constant)
-    right = compile_expression(node.right, unit, quiet=True)
-    return lambda frame: compare(left(frame), right(frame))
+    return _applied(COMPARISONS[node.operator], node, unit)
 
 
 def _match(node: nodes.Binary, unit: Unit) -> Condition:

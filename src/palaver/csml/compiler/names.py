@@ -41,6 +41,13 @@ def compile_name(node: nodes.Name, unit: Unit, *, quiet: bool) -> Evaluate:
     return read
 
 
+def plain_name(node: nodes.Expression, unit: Unit) -> str | None:
+    """The name, when the expression is a variable that is no constant; else None."""
+    if isinstance(node, nodes.Name) and node.name not in SPECIAL:
+        return None if node.name in unit.constant_nodes else node.name
+    return None
+
+
 def lookup(name: str, at: Position, unit: Unit) -> Callable[[Frame], Value | None]:
     """Finds a variable: constant of its flow, local, memory; None when it is unknown (§5.1)."""
     if name in unit.constant_nodes:
