@@ -6,6 +6,7 @@ programs when `nobody` may not reach them. Nothing of the system is changed.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from palaver.storage.sql.postgres import PostgresDriver
 
 _SETTINGS = (
     "fsync=off",
@@ -45,6 +48,7 @@ class PostgresServer:
         self._programs = programs or programs_of_the_wheel()
         self._settings = (*_SETTINGS, *settings)
         self._process: subprocess.Popen[bytes] | None = None
+        self._emptying: dict[str, str] = {}
         self._user: dict[str, Any] = {}
         if os.name == "posix" and os.geteuid() == 0:
             self._become_nobody()
@@ -105,6 +109,22 @@ class PostgresServer:
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.execute("postgres", f"CREATE DATABASE {name} STRATEGY wal_log")
         return self.url(name)
+
+    def upgrade(self, url: str) -> None:
+        """Gives a database our schema."""
+        asyncio.run(PostgresDriver(url).upgrade())
+
+    def empty(self, url: str) -> None:
+        """Deletes everything but the schema's number; quicker than TRUNCATE for few rows."""
+        if url not in self._emptying:
+            with psycopg.connect(url, autocommit=True) as connection:
+                tables = connection.execute(
+                    "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+                ).fetchall()
+            names = [name for (name,) in tables if name != "palaver_schema"]
+            self._emptying[url] = ";".join(f'DELETE FROM "{name}"' for name in names)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(self._emptying[url].encode())
 
     def drop_database(self, url: str) -> None:
         name = url.partition("@/")[2].partition("?")[0]

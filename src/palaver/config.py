@@ -447,6 +447,16 @@ class ServerSettings:
     modules_auth: str | None = setting(None, text_or_none, engine_variable="MODULES_AUTH")
     """`name:password` for `modules_url`."""
 
+    log_level: str = setting(
+        "info",
+        choice("error", "warn", "info", "debug", "trace"),
+        engine_variable="CSML_LOG_LEVEL",
+    )
+    """The least that is logged: error, warn, info, debug or trace."""
+
+    log_format: str = setting("auto", choice("auto", "json", "text"))
+    """json: a JSON object a line; text: for people; auto: text on a terminal, else json."""
+
     secret_key: tuple[str, ...] = setting((), texts, engine_variable="ENCRYPTION_SECRET")
     """Secrets for encryption at rest: the first encrypts, all decrypt. Spec: product.md §5."""
 

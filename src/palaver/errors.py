@@ -61,6 +61,12 @@ class Unavailable(StorageError):
     retryable = True
 
 
+class Conflict(StorageError):
+    """Another process changed the same things meanwhile; nothing was written."""
+
+    retryable = True
+
+
 class SchemaOutdated(StorageError):
     """The database's schema is older or newer than this program's."""
 

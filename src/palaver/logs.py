@@ -114,9 +114,7 @@ _PATTERNS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"(\w+://)[^\s/@:]*:[^\s/@]*@"), rf"\1{HIDDEN}@"),
     (
-        re.compile(
-            r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature|sig))=)[^\s&\"'#]+"
-        ),
+        re.compile(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature|sig))=)[^\s&\"'#]+"),
         rf"\1{HIDDEN}",
     ),
 )

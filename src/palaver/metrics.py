@@ -6,7 +6,7 @@ counts (the chat service, outbound calls, the application); nobody else imports 
 
     palaver_turns_total{chosen, outcome}      turns stored; outcome held, open, ended, dropped,
                                               replayed
-    palaver_turn_seconds                      histogram: from the request's body to the stored answer
+    palaver_turn_seconds                      histogram: from a request read to its answer stored
     palaver_turns_in_flight                   turns begun and not ended
     palaver_clients_waiting                   requests that wait for another turn of their client
     palaver_errors_total{kind}                errors answered, by class
@@ -155,7 +155,9 @@ class _Page(Collector):
 
     def _histogram(self) -> Metric:
         total, buckets = 0, []
-        for bound, number in zip((*map(str, BUCKETS_S), "+Inf"), self._metrics.buckets, strict=True):
+        for bound, number in zip(
+            (*map(str, BUCKETS_S), "+Inf"), self._metrics.buckets, strict=True
+        ):
             total += number
             buckets.append((bound, total))
         family = HistogramMetricFamily("palaver_turn_seconds", "Seconds from request to answer.")

@@ -162,7 +162,9 @@ class _TracedApplication:
         from opentelemetry import propagate
         from opentelemetry.trace import SpanKind
 
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with self._tracer.start_as_current_span(
             f"{scope['method']}", propagate.extract(headers), SpanKind.SERVER, attributes

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from palaver.config import ServerSettings
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.state import Limits
+from palaver.engine.ask import Ask
 from palaver.engine.bots import BotInvalid, Scenarios
 from palaver.engine.csml_scenario import CsmlScenario
 from palaver.engine.engine import Engine, EngineSettings
 from palaver.engine.outbound import Outbound, OutboundSettings
 from palaver.engine.scenario import Scenario
+from palaver.engine.turn import Result
 from palaver.errors import ConfigError
 from palaver.folder import BotFolder, read_components
 from palaver.http.app import Application
@@ -29,10 +34,12 @@ from palaver.model import Bot
 from palaver.services.access import Access
 from palaver.services.bots import Bots
 from palaver.services.callbacks import Callbacks
-from palaver.services.chat import Chat
+from palaver.services.changes import Watcher
+from palaver.services.chat import Chat, note_secrets_of
+from palaver.services.expiry import purge_for_ever
 from palaver.storage.cipher import Cipher
 from palaver.storage.keyring import KeyRingCipher
-from palaver.storage.protocol import Credentials
+from palaver.storage.protocol import Credentials, Storage
 from palaver.storage.urls import open_storage
 from palaver.tracing import find_tracing
 from palaver.types import JsonObject, SystemClock
@@ -47,7 +54,7 @@ FINISH_S = 5.0
 class Service:
     """A whole Palaver: its ASGI application and what the command line asks it."""
 
-    app: Application
+    app: ASGIApp
     bots: Bots
     access: Access
 
@@ -69,6 +76,11 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         _outbound_settings(settings), observer=tracing.calls(metrics) if tracing else metrics
     )
     callbacks = Callbacks(outbound)
+
+    def after(ask: Ask, result: Result) -> None:
+        note_secrets_of(ask, result)
+        callbacks.after_turn(ask, result)
+
     try:
         scenarios = Scenarios(scenario_builder(settings))
         bots = Bots(
@@ -85,11 +97,12 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
             clock,
             _engine_settings(settings),
             load_other=bots.other,
-            after=callbacks.after_turn,
+            after=after,
         )
         access = Access(
             storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
         )
+        bots.on_serve = access.renew
         metrics.waiting = engine.waiting
         chat = Chat(engine, callbacks, tracing.turns(metrics) if tracing else metrics)
         services = Services(chat, bots, access, storage, clock, settings, metrics.page)
@@ -100,13 +113,29 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
             cors_origins=settings.cors_origins,
             on_error=metrics.answered_error,
         )
-        service = Service(app, bots, access)
+        service = Service(tracing.application(app) if tracing else app, bots, access)
+        watcher = Watcher(storage, bots, access)
+        await watcher.begin()  # before anything is read, so that no change is missed
         await _load(service, folders, await storage.bot_ids())
-        yield service
+        upkeep = [asyncio.create_task(watcher.run())]
+        if settings.jobs:
+            upkeep.append(asyncio.create_task(purge_for_ever(storage, clock)))
+        try:
+            yield service
+        finally:
+            await _cancel(upkeep)
     finally:
         await callbacks.finish(FINISH_S)
         await outbound.aclose()
         await storage.close()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            logger.error("a task of upkeep ended by itself", exc_info=result)
 
 
 async def _load(service: Service, folders: Sequence[BotFolder], stored: Sequence[str]) -> None:
@@ -128,14 +157,19 @@ def _dialects(services: Services) -> list[Dialect]:
 
 
 @asynccontextmanager
-async def open_credentials(settings: ServerSettings) -> AsyncIterator[Credentials]:
-    """The stored keys, for `palaver keys`; the server may be running."""
+async def open_beside(settings: ServerSettings) -> AsyncIterator[Storage]:
+    """The database, for commands that look into it or correct it; the server may be running."""
     storage = open_storage(settings.database, cipher=_cipher(settings), is_guest=True)
     await storage.open()
     try:
         yield storage
     finally:
         await storage.close()
+
+
+def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Credentials]:
+    """The stored keys, for `palaver keys`; the server may be running."""
+    return open_beside(settings)
 
 
 # --- bots --------------------------------------------------------------------------------------

@@ -74,7 +74,9 @@ class Served:
         bots = self.document["bot"]
         self.server = Server(
             place,
-            folders=[(CASES / file).parent / bot for bot in ([bots] if isinstance(bots, str) else bots)],
+            folders=[
+                (CASES / file).parent / bot for bot in ([bots] if isinstance(bots, str) else bots)
+            ],
             options=self.document.get("serve", []),
             variables={"ECHO_URL": echo_url, **variables},
         )

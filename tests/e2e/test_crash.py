@@ -223,9 +223,7 @@ def test_a_new_build_after_a_crash_is_there_whole_or_not_at_all(
         server.kill()
         folders, server.folders = server.folders, []
         server.start()
-        assert server.say("ann", "hi").texts in (
-            [[f"build {number - 1}"], [f"build {number}"]]
-        )
+        assert server.say("ann", "hi").texts in ([[f"build {number - 1}"], [f"build {number}"]])
         server.kill()
         server.folders = folders
         server.start()

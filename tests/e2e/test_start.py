@@ -131,9 +131,7 @@ def test_keys_stay_what_they_were_at_the_next_start(serving: Callable[..., Serve
     assert "studio_key" in before
 
 
-def test_several_folders_are_served_at_once(
-    tmp_path: Path, serving: Callable[..., Server]
-) -> None:
+def test_several_folders_are_served_at_once(tmp_path: Path, serving: Callable[..., Server]) -> None:
     flow = 'start:\n  say "here is {{_metadata._bot}}"\n'
     folders = [write_bot(tmp_path / name, {"Default": flow}) for name in ("ann", "ben")]
     server = serving(folders=folders).start()

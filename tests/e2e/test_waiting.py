@@ -43,7 +43,9 @@ def test_an_endless_loop_ends_with_an_error_and_the_server_lives(
     serving: Callable[..., Server],
 ) -> None:
     loop = "start:\n  do n = 0\n  while (true) {\n    do n = n + 1\n  }\n"
-    server = serving({"Default": PLAIN, "Loop": loop}, variables={"PALAVER_MAX_INSTRUCTIONS": "90000"})
+    server = serving(
+        {"Default": PLAIN, "Loop": loop}, variables={"PALAVER_MAX_INSTRUCTIONS": "90000"}
+    )
     server.start()
     answer = server.say("ann", "/loop")
     assert answer.status == 200
@@ -56,9 +58,7 @@ def test_an_endless_loop_ends_with_an_error_and_the_server_lives(
     assert server.stop() == 0
 
 
-def test_a_loop_of_seconds_keeps_nobody_waiting(
-    serving: Callable[..., Server], gate: Gate
-) -> None:
+def test_a_loop_of_seconds_keeps_nobody_waiting(serving: Callable[..., Server], gate: Gate) -> None:
     flows = {"Default": PLAIN, "Loop": looping_flow(gate)}
     variables = {"PALAVER_MAX_INSTRUCTIONS": str(10**12), "PALAVER_TURN_COMPUTE_S": "5s"}
     server = serving(flows, variables=variables).start()

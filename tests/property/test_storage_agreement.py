@@ -1,4 +1,4 @@
-"""Memory and SQLite, driven by the same calls, give the same answers."""
+"""Memory, SQLite and PostgreSQL, driven by the same calls, give the same answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from palaver.errors import StorageError
 from palaver.model import Client, Conversation, Message, Person, Session, Status
@@ -17,6 +22,7 @@ from palaver.storage.memory import MemoryStorage
 from palaver.storage.protocol import ClientWrite, Storage, StoredAnswer, TurnWrite
 from palaver.storage.urls import open_storage
 from tests.conformance.storage.makers import NOW, message, version
+from tests.postgres import PostgresServer
 
 moments = st.integers(0, 60).map(lambda hours: NOW + timedelta(hours=hours))
 expiries = st.none() | moments
@@ -99,12 +105,20 @@ turns = st.builds(
 
 
 class Agreement(RuleBasedStateMachine):
-    """Each rule makes a call on both and compares what came of it."""
+    """Each rule makes a call on all and compares what came of it."""
+
+    server: PostgresServer
+    url: str
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.backends: list[Storage] = [MemoryStorage(), open_storage(":memory:")]
+        self.server.empty(self.url)
+        self.backends: list[Storage] = [
+            MemoryStorage(),
+            open_storage(":memory:"),
+            open_storage(self.url),
+        ]
         for backend in self.backends:
             self.runner.run(backend.open())
 
@@ -124,7 +138,7 @@ class Agreement(RuleBasedStateMachine):
                     return type(error)
 
             results.append(self.runner.run(run()))
-        assert results[0] == results[1]
+        assert results[0] == results[1] == results[2]
 
     @rule(turn=turns)
     def commit_turn(self, turn: TurnWrite) -> None:
@@ -240,4 +254,8 @@ class Agreement(RuleBasedStateMachine):
 
 
 Agreement.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestStorageAgreement = Agreement.TestCase
+
+
+def test_storages_agree(postgres_server: PostgresServer, shared_postgres_url: str) -> None:
+    Agreement.server, Agreement.url = postgres_server, shared_postgres_url
+    run_state_machine_as_test(Agreement, settings=Agreement.TestCase.settings)

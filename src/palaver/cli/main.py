@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "check": "Find what is wrong with a bot before a user does.",
     "new": "Make a small working bot.",
     "keys": "List, show and rotate credentials.",
+    "users": "Export or erase a person's data.",
 }
 """Command (and its module `palaver.cli.<name>`, function `<name>`) and what `--help` says."""
 

@@ -24,6 +24,7 @@ from palaver.cli.banner import ServedBot, address_of, start_lines
 from palaver.cli.options import database_option, folders_argument, join_settings
 from palaver.config import ServerSettings
 from palaver.folder import BotFolder, read_folders
+from palaver.logs import configure
 from palaver.problems import EnvironmentFailed, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def serve(folders: tuple[Path, ...], **options: object) -> None:
             click.echo(warning.picture(), err=True)
     settings = join_settings(options, bots)
     refuse_unsafe(settings, bots)
+    configure(settings.log_level, settings.log_format)
     with open_port(settings.host, settings.port) as listener:
         run_server(settings, bots, listener, states)
 

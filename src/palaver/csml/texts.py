@@ -293,10 +293,10 @@ def _check_nesting(json: Json) -> None:
     """Goes down level by level. Raises: ValueError beyond `MAX_NESTING` levels."""
     level: list[Json] = [json]
     for _ in range(MAX_NESTING + 1):
-        level = [node for node in level if isinstance(node, dict | list)]
-        if not level:
+        containers = [node for node in level if isinstance(node, dict | list)]
+        if not containers:
             return
-        children = (node.values() if isinstance(node, dict) else node for node in level)
+        children = (node.values() if isinstance(node, dict) else node for node in containers)
         level = [child for group in children for child in group]
     raise ValueError(f"more than {MAX_NESTING} levels")
 

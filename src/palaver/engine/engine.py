@@ -7,11 +7,14 @@ nothing leaves the process before it is on disk.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from palaver.csml.failures import BudgetExceeded
 from palaver.effects import AppCall, Effect, HostAnswer, HostCall, HttpRequest
@@ -23,13 +26,23 @@ from palaver.engine.locks import Turnstile
 from palaver.engine.outbound import Outbound
 from palaver.engine.scenario import TurnInput
 from palaver.engine.turn import Result, World, dropped_turn, make_turn
-from palaver.errors import KeyReused
+from palaver.errors import ConversationBusy, KeyReused
 from palaver.model import Client, Repeat
-from palaver.storage.protocol import ClientState, Storage, StoredAnswer, TurnWrite
+from palaver.storage.protocol import (
+    ClientState,
+    Leased,
+    OpenTurn,
+    Storage,
+    StoredAnswer,
+    TurnWrite,
+)
 from palaver.types import Clock
 
 PAUSE_S = 0.005
 """How long a turn computes before it lets others go on."""
+
+LEASED_PAUSE_S, LEASED_PAUSE_MAX_S = 0.01, 0.2
+"""Between two looks at a client whose turn another process holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +106,21 @@ class Engine:
                 return dropped
         if repeat is None:
             async with self._turns.turn(client):
-                return await self._take(prepare, encode, None)
+                return await self._hold(client, prepare, encode, None, None)
         async with self._turns.turn(identity), self._turns.turn(client, identity):
-            stored = await self._stored_answer(repeat)
-            return stored or await self._take(prepare, encode, repeat)
+            return await self._hold(client, prepare, encode, repeat, identity)
+
+    def waiting(self) -> int:
+        """How many requests wait for another turn of their client."""
+        return self._turns.waiting()
+
+    def exclusively(self, client: Client) -> AbstractAsyncContextManager[None]:
+        """The client's turn, for a change from elsewhere: it interrupts none and is not lost."""
+        return self._turns.turn(client)
 
     # --- repeats and interruptions ---------------------------------------------------------
 
-    async def _stored_answer(self, repeat: Repeat) -> Answer | None:
-        stored = await self._storage.find_answer(repeat.scope, repeat.key, self._clock.now())
-        if stored is None:
-            return None
+    def _stored_answer(self, stored: StoredAnswer, repeat: Repeat) -> Answer | None:
         if stored.fingerprint == repeat.fingerprint:
             return Answer(stored.body, None)
         if repeat.strict:
@@ -117,22 +134,72 @@ class Engine:
         running = self._turns.current(client)
         if running is None or (identity is not None and running.identity == identity):
             return None
+        return await self._interrupt(time.monotonic() - running.since, prepare, encode)
+
+    async def _interrupt(self, age_s: float, prepare: Prepare, encode: Encode) -> Answer | None:
         ask = await prepare()
         delay = ask.bot.bot.no_interruption_delay
-        if not delay or time.monotonic() - running.since > delay:
+        if not delay or age_s > delay:
             return None
         turn = dropped_turn(ask)
         return Answer(encode(turn), turn)
 
+    # --- holding the turn between processes --------------------------------------------------
+
+    async def _hold(
+        self,
+        client: Client,
+        prepare: Prepare,
+        encode: Encode,
+        repeat: Repeat | None,
+        identity: tuple[str, str] | None,
+    ) -> Answer:
+        opened = await self._storage.begin_turn(client, self._clock.now(), repeat=identity)
+        if isinstance(opened, Leased):
+            if not opened.is_same:
+                dropped = await self._interrupt(opened.age_s, prepare, encode)
+                if dropped is not None:
+                    return dropped
+            opened = await self._outwait(client, identity)
+        try:
+            if opened.answer is not None and repeat is not None:
+                stored = self._stored_answer(opened.answer, repeat)
+                if stored is not None:
+                    return stored
+            return await self._take(opened, prepare, encode, repeat)
+        finally:
+            await opened.abandon()
+
+    async def _outwait(self, client: Client, identity: tuple[str, str] | None) -> OpenTurn:
+        """Asks again and again until the other process's turn is over. Raises: ConversationBusy."""
+        wait_s = self._settings.turn_wait_s
+        until = time.monotonic() + wait_s
+        pause_s = LEASED_PAUSE_S
+        while time.monotonic() < until:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LEASED_PAUSE_MAX_S)
+            opened = await self._storage.begin_turn(client, self._clock.now(), repeat=identity)
+            if not isinstance(opened, Leased):
+                return opened
+        raise ConversationBusy(
+            f"a turn of this client in another process took longer than turn_wait_s ({wait_s:g} s)"
+        )
+
     # --- taking a turn ---------------------------------------------------------------------
 
-    async def _take(self, prepare: Prepare, encode: Encode, repeat: Repeat | None) -> Answer:
+    async def _take(
+        self, opened: OpenTurn, prepare: Prepare, encode: Encode, repeat: Repeat | None
+    ) -> Answer:
         ask = await prepare()
         settings = self._settings
         now = self._clock.now()
+
+        async def load_state(client: Client) -> ClientState:
+            return await opened.load(client, now)
+
         world = World(
-            run=self._run,
-            load_state=self._load_state,
+            run=partial(self._run, opened),
+            load_state=load_state,
             load_other=self._load_other,
             pick=self._chance.randrange,
             now=now,
@@ -140,13 +207,10 @@ class Engine:
         )
         result = await make_turn(ask, world)
         body = encode(result.turn)
-        await self._storage.commit_turn(self._write(ask, result, body, repeat, now))
+        await opened.commit(self._write(ask, result, body, repeat, now))
         if self._after is not None:
             self._after(ask, result)
         return Answer(body, result.turn)
-
-    async def _load_state(self, client: Client) -> ClientState:
-        return await self._storage.load_client(client, self._clock.now())
 
     def _write(
         self, ask: Ask, result: Result, body: bytes, repeat: Repeat | None, now: datetime
@@ -169,12 +233,15 @@ class Engine:
 
     # --- running a scenario ----------------------------------------------------------------
 
-    async def _run(self, bot: RunnableBot, turn: TurnInput, client: Client) -> list[Effect]:
+    async def _run(
+        self, opened: OpenTurn, bot: RunnableBot, turn: TurnInput, client: Client
+    ) -> list[Effect]:
         """Runs a scenario in a fiber: it may wait for the outside and pauses when it computes."""
         stopwatch = Stopwatch(self._settings.turn_compute_s, self._settings.turn_total_s)
         host = TurnHost(self._clock, stopwatch.ask, chance=self._chance)
 
         async def answer(call: HostCall) -> HostAnswer:
+            await opened.lease()
             return await self._call(bot, call, client, stopwatch.remaining_s())
 
         return await fiber.run_fiber(

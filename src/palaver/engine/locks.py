@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from palaver.errors import ConversationBusy
@@ -34,6 +35,10 @@ class Turnstile:
     def current(self, key: Hashable) -> Taken | None:
         """The turn in progress for a key, if there is one."""
         return self._taken.get(key)
+
+    def waiting(self) -> int:
+        """How many requests wait for their turn, whatever the key."""
+        return sum(len(taken.waiting) for taken in self._taken.values())
 
     def turn(self, key: Hashable, identity: Hashable = None) -> Holding:
         """Waits for the key's turn and holds it. Raises: ConversationBusy."""
@@ -81,7 +86,7 @@ class Turnstile:
         return False
 
 
-class Holding:
+class Holding(AbstractAsyncContextManager[None]):
     """`async with turnstile.turn(key):`; a class because generators cost a turn microseconds."""
 
     __slots__ = ("_identity", "_key", "_taken", "_turnstile")

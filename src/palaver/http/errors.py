@@ -16,6 +16,7 @@ from typing import Final
 from palaver.errors import (
     BotNotFound,
     Clash,
+    Conflict,
     ConversationBusy,
     EngineError,
     EventRejected,
@@ -62,6 +63,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     ConversationBusy: 503,
     EngineError: 500,
     Unavailable: 503,
+    Conflict: 503,
     StorageError: 500,
     PalaverError: 500,
 }

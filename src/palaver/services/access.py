@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from palaver.logs import keep_secret
 from palaver.services.aliases import bot_hex
 from palaver.storage.protocol import Credentials
 
@@ -60,6 +61,7 @@ class Access:
         self._is_loopback = is_loopback
         self._bots: dict[tuple[str, bytes], LoadedBot] = {}
         self._keys: dict[str, dict[str, str]] = {}
+        keep_secret(*engine_keys)
         self._engine_digests = {_digest(key) for key in engine_keys if key}
         self._has_engine_key = bool(self._engine_digests)
 
@@ -78,7 +80,14 @@ class Access:
         """Reads a bot's keys again, after one was replaced elsewhere."""
         self._remember(bot, {**await self._credentials.keys_of(bot.id), **given})
 
+    def renew(self, bot: LoadedBot) -> None:
+        """A new build of a bot came into force: its keys, if they are known, open that one."""
+        keys = self._keys.get(bot.id)
+        if keys is not None:
+            self._remember(bot, keys)
+
     def _remember(self, bot: LoadedBot, keys: dict[str, str]) -> None:
+        keep_secret(*keys.values())
         self._bots = {key: found for key, found in self._bots.items() if found.id != bot.id}
         self._keys[bot.id] = keys
         for name, key in keys.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 
 from palaver import __version__
@@ -20,6 +21,7 @@ from palaver.engine.outbound import Outbound
 from palaver.engine.scenario import Scenario
 from palaver.errors import BotNotFound, VersionNotFound
 from palaver.folder import BotFolder
+from palaver.logs import keep_secret
 from palaver.model import Bot, BotVersion, Flow, Module, OtherBot
 from palaver.services.loaded import LoadedBot
 from palaver.storage.protocol import Storage
@@ -37,6 +39,9 @@ class Bots:
 
     Args:
         modules_url, modules_auth: where modules without an address come from (MODULES_URL).
+
+    Attributes:
+        on_serve: told whenever a build comes into force.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Bots:
         self._loaded: dict[str, LoadedBot] = {}
         self._by_reference: dict[str, LoadedBot] = {}
         self._latest: dict[str, BotVersion] = {}
+        self.on_serve: Callable[[LoadedBot], None] = lambda bot: None
         self._by_version: OrderedDict[str, Scenario] = OrderedDict()
 
     # --- served bots -----------------------------------------------------------------------
@@ -100,6 +106,8 @@ class Bots:
         self._loaded[bot.id] = loaded
         for reference in (loaded.hex_id, loaded.uuid, loaded.id):
             self._by_reference[reference] = loaded
+        keep_secret(bot.env)
+        self.on_serve(loaded)
         return loaded
 
     # --- builds ----------------------------------------------------------------------------
@@ -124,6 +132,15 @@ class Bots:
         if served is not None:
             self._serve(version, served.settings)
         return version
+
+    async def renew(self, bot_id: str) -> None:
+        """Another process stored or deleted builds: the newest comes into force, if served."""
+        self.forget(bot_id)
+        served = self._loaded.get(bot_id)
+        latest = await self._storage.latest_version(bot_id) if served is not None else None
+        if served is not None and latest is not None:
+            self._latest[bot_id] = latest
+            self._serve(latest, served.settings)
 
     def forget(self, bot_id: str) -> None:
         """The bot's stored builds changed: look again at the next use."""

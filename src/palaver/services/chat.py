@@ -7,13 +7,17 @@ client's turn, and stores turn and answer together before either leaves the proc
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from palaver.engine.ask import Answer, Ask, Encode, Prepare
 from palaver.engine.engine import Engine
-from palaver.logs import AUTHORS, LEVELS
+from palaver.engine.span import SECRET
+from palaver.engine.turn import Result
+from palaver.logs import AUTHORS, LEVELS, note_secrets
 from palaver.model import Client, Repeat, Turn
 from palaver.services.callbacks import Callbacks
+from palaver.types import Json
 
 __all__ = ["Answer", "Ask", "Chat", "Encode", "Prepare", "TurnObserver"]
 
@@ -32,6 +36,19 @@ class TurnObserver(Protocol):
     def failed(self, began: Any, error: BaseException) -> None:
         """Nothing was stored."""
         ...
+
+
+def note_secrets_of(ask: Ask, result: Result) -> None:
+    """Keeps out of the log what the running turn knows and must not tell.
+
+    That is the bot's environment, and what answered a `hold_secure`. For turns that have something
+    to log.
+    """
+    if result.turn.logs or ask.callback_url or ask.webhook_url:
+        secrets: list[Json] = [ask.bot.bot.env]
+        if any(message.payload is SECRET for message in result.spans[0].messages):
+            secrets += [ask.event.value, ask.event.content]
+        note_secrets(secrets)
 
 
 class Chat:
@@ -73,3 +90,8 @@ class Chat:
                     extra={"flow": line.flow, "line": line.line, "bot": client.bot_id},
                 )
         return answer
+
+    def exclusively(self, client: Client) -> AbstractAsyncContextManager[None]:
+        """Holds the client's turn for a change that is none: `async with …`. Not for use inside
+        `prepare`, which holds it already."""
+        return self._engine.exclusively(client)

@@ -33,6 +33,7 @@ from palaver.storage.cursors import (
     cursor_from_position,
     position_from_cursor,
 )
+from palaver.storage.local import LocalTurn
 from palaver.storage.protocol import (
     BotStamp,
     ClientState,
@@ -141,6 +142,12 @@ class MemoryStorage:
         await self.check()
         _, answer = self._answers.get(scope, {}).get(key, (None, None))
         return None if answer is None or answer.created_at < now - ANSWER_AGE else answer
+
+    async def begin_turn(
+        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+    ) -> LocalTurn:
+        answer = None if repeat is None else await self.find_answer(*repeat, now)
+        return LocalTurn(self, answer)
 
     async def commit_turn(self, write: TurnWrite) -> None:
         await self.check()

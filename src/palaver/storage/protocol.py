@@ -84,6 +84,22 @@ class TurnWrite(msgspec.Struct, frozen=True):
     sessions: tuple[Session, ...] = ()
 
 
+CLIENT_SCOPE = "client:"
+"""A scope of answers that is one client: this, and the JSON array of the triple, without blanks.
+Such answers lie beside the client's other rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Another process is in a turn of the client, and waits for the outside.
+
+    `age_s`: since when. `is_same`: its request has the same repeat key.
+    """
+
+    age_s: float
+    is_same: bool
+
+
 T = TypeVar("T")
 
 
@@ -95,8 +111,53 @@ class Page(Generic[T]):
     next_key: str | None = None
 
 
+class OpenTurn(Protocol):
+    """A client's turn that is held: nobody else writes a turn of the client meanwhile.
+
+    Ends with `commit` or `abandon`; `abandon` after that does nothing.
+    """
+
+    @property
+    def answer(self) -> StoredAnswer | None:
+        """What was kept under the repeat key when the turn began."""
+        ...
+
+    async def load(self, client: Client, now: datetime) -> ClientState:
+        """As `Turns.load_client`; also of another client, when the turn goes on with its bot."""
+        ...
+
+    async def lease(self) -> None:
+        """Before the first call outside: holds the turn without holding the database."""
+        ...
+
+    async def commit(self, write: TurnWrite) -> None:
+        """As `Turns.commit_turn`. Raises: Conflict when the lease was lost."""
+        ...
+
+    async def abandon(self) -> None:
+        """Lets go, with nothing written."""
+        ...
+
+
 class Turns(Protocol):
     """What the engine needs."""
+
+    async def begin_turn(
+        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+    ) -> OpenTurn | Leased:
+        """Waits until no other process writes for the client and holds its turn.
+
+        In one process the caller keeps a client's turns apart; this does so between processes.
+        When another one calls the outside in its turn, `Leased` comes at once, and nothing is
+        held: ask again later.
+
+        Args:
+            repeat: scope and key of an answer to look for.
+
+        Raises:
+            ConversationBusy: another process computes for too long.
+        """
+        ...
 
     async def load_client(self, client: Client, now: datetime) -> ClientState: ...
 

@@ -7,11 +7,13 @@ from urllib.parse import parse_qsl, unquote
 from palaver.errors import ConfigError
 from palaver.storage.cipher import Cipher
 from palaver.storage.protocol import Storage
+from palaver.storage.sql.driver import Driver
 from palaver.storage.sql.sqlite import Durability, SqliteDriver
 from palaver.storage.sql.store import SqlStore
 
 _HINT = (
-    "give sqlite:///palaver.db (a path after the third slash), a path that ends in .db, or :memory:"
+    "give sqlite:///palaver.db (a path after the third slash), a path that ends in .db, :memory:, "
+    "or postgresql://user@host/name"
 )
 
 
@@ -19,7 +21,8 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
     """The storage a URL names; `await storage.open()` connects it.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, both with `?durability=normal`; `:memory:`;
-    a path that ends in `.db`.
+    a path that ends in `.db`; `postgresql://user:password@host:port/name` with what libpq knows
+    as options and with `pool_size=16`, the turns of this process that may be in it at once.
 
     Args:
         is_guest: beside a server that may be running: changes no schema, takes no lock.
@@ -35,9 +38,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
             return SqlStore(SqliteDriver(url, is_guest=is_guest), cipher)
         raise ConfigError(f"database {url!r} cannot be used: {_HINT}")
     if scheme in ("postgresql", "postgres"):
-        raise ConfigError(
-            "database: PostgreSQL comes with the next release of palaver; until then " + _HINT
-        )
+        return SqlStore(_postgres(url), cipher)
     if scheme != "sqlite":
         raise ConfigError(f"database: no backend is called {scheme!r}; {_HINT}")
     path, _, options = rest.partition("?")
@@ -45,6 +46,32 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
         raise ConfigError(f"database {url!r} names no file: {_HINT}")
     driver = SqliteDriver(unquote(path[1:]), durability=_durability(options), is_guest=is_guest)
     return SqlStore(driver, cipher)
+
+
+def sqlite_file(url: str) -> str | None:
+    """The file of a SQLite URL; None for other databases and for `:memory:`."""
+    if url.endswith(".db") and "://" not in url:
+        return url
+    scheme, _, rest = url.partition("://")
+    path = unquote(rest.partition("?")[0][1:])
+    return path if scheme == "sqlite" and path not in ("", ":memory:") else None
+
+
+def _postgres(url: str) -> Driver:
+    from palaver.storage.sql.postgres import (  # 20 ms, for those who use it
+        POOL_SIZE,
+        PostgresDriver,
+    )
+
+    base, _, options = url.partition("?")
+    size = POOL_SIZE
+    for name, value in parse_qsl(options, keep_blank_values=True):
+        if name == "pool_size":
+            if not (value.isdecimal() and 1 <= int(value) <= 1000):
+                raise ConfigError(f"database: pool_size is a number from 1 to 1000, not {value!r}")
+            size = int(value)
+    others = [part for part in options.split("&") if part and not part.startswith("pool_size=")]
+    return PostgresDriver(base + ("?" + "&".join(others) if others else ""), pool_size=size)
 
 
 def _durability(options: str) -> Durability:

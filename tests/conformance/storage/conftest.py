@@ -33,10 +33,23 @@ class ReversingCipher:
     unseal_text = seal_text
 
 
-@pytest.fixture(params=["memory", "sqlite file", "sqlite :memory:", "sqlite sealed"])
+BACKENDS = (
+    "memory",
+    "sqlite file",
+    "sqlite :memory:",
+    "sqlite sealed",
+    "postgresql",
+    "postgresql sealed",
+)
+
+
+@pytest.fixture(params=BACKENDS)
 def closed_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "memory":
         return MemoryStorage()
+    if request.param.startswith("postgresql"):
+        cipher = ReversingCipher() if request.param.endswith("sealed") else None
+        return open_storage(request.getfixturevalue("postgres_url"), cipher=cipher)
     if request.param == "sqlite file":
         return open_storage(f"sqlite:///{tmp_path}/palaver.db?durability=normal")
     cipher = ReversingCipher() if request.param == "sqlite sealed" else None

@@ -256,4 +256,4 @@ async def test_a_storage_that_was_never_opened_is_unavailable(closed_storage: St
 
 async def test_an_open_storage_passes_its_check(storage: Storage) -> None:
     await storage.check()
-    assert storage.kind in {"memory", "sqlite"}
+    assert storage.kind in {"memory", "sqlite", "postgresql"}

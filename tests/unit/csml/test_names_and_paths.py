@@ -36,7 +36,9 @@ def test_a_local_hides_a_memory() -> None:
 
 
 def test_a_constant_hides_everything_of_its_name() -> None:
-    talk = Talk('const K = "c"\nstart: remember K = 1 say 5 as K say K foreach (K) in [1] { say K }')
+    talk = Talk(
+        'const K = "c"\nstart: remember K = 1 say 5 as K say K foreach (K) in [1] { say K }'
+    )
     assert talk() == ["5", "c", "c"]
 
 
@@ -238,7 +240,7 @@ def test_event_is_the_text_and_its_members_are_the_contents() -> None:
 
 
 def test_event_methods_work_on_the_text() -> None:
-    assert said('say event.get_type() say event.to_uppercase() say event.is_int()', "hé") == [
+    assert said("say event.get_type() say event.to_uppercase() say event.is_int()", "hé") == [
         "text",
         "HÉ",
         "false",
@@ -251,8 +253,11 @@ def test_a_method_that_changes_the_event_changes_a_copy() -> None:
 
 
 def test_metadata_is_the_requests_with_the_context() -> None:
-    talk = Talk("start: say _metadata.k say _metadata.none say _metadata._context goto b\n"
-                "b: say _metadata._context.previous_step", metadata={"k": [1]})
+    talk = Talk(
+        "start: say _metadata.k say _metadata.none say _metadata._context goto b\n"
+        "b: say _metadata._context.previous_step",
+        metadata={"k": [1]},
+    )
     assert talk() == [
         ("array", [1]),
         None,

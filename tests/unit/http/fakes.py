@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -141,6 +142,9 @@ class FakeChat:
     kept: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     fails: Exception | None = None
     dropped: bool = False
+
+    def exclusively(self, client: Client) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def answer(
         self, client: Client, prepare: Any, encode: Any, *, repeat: Repeat | None = None

@@ -100,7 +100,7 @@ class House:
         served = {name: CLASSES[name] for name in ("engine", "chatbot")}
         monkeypatch.setattr(wiring, "CLASSES", served)
         monkeypatch.setattr(wiring, "SystemClock", lambda: self.clock)
-        monkeypatch.setattr(wiring, "open_storage", lambda url: self.storage)
+        monkeypatch.setattr(wiring, "open_storage", lambda url, **_: self.storage)
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
         self.runner.run(self._open())

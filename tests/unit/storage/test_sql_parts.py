@@ -22,14 +22,15 @@ from palaver.storage.sql.rows import client_key, time_from_us, us_from_time
 def test_every_query_is_used_and_every_used_query_exists() -> None:
     source = "".join(p.read_text("utf-8") for p in Path(package.__path__[0]).glob("*.py"))
     quoted = set(re.findall(r'"(\w+)"', source))
-    queries = load_queries("sqlite")
-    assert set(queries) <= quoted
+    queries = load_queries("sqlite").keys() | load_queries("postgresql").keys()
+    assert queries <= quoted
     used = set(re.findall(r'(?:_sql|queries)\["(\w+)"\]', source))
-    assert used <= set(queries)
+    assert used <= queries
 
 
-def test_queries_are_named_and_described() -> None:
-    text = files(package).joinpath("queries.sql").read_text("utf-8")
+@pytest.mark.parametrize("name", ["queries.sql", "queries.postgresql.sql"])
+def test_queries_are_named_and_described(name: str) -> None:
+    text = files(package).joinpath(name).read_text("utf-8")
     for query in parse_queries(text).values():
         assert query.description.endswith("."), query.name
         assert "--" not in query.text
@@ -48,8 +49,9 @@ def test_a_query_file_that_is_wrong_is_refused(source: str) -> None:
         parse_queries(source)
 
 
-def test_migrations_are_numbered_from_one() -> None:
-    migrations = load_migrations("sqlite")
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_migrations_are_numbered_from_one(kind: str) -> None:
+    migrations = load_migrations(kind)
     assert [m.number for m in migrations] == list(range(1, len(migrations) + 1))
 
 

@@ -70,14 +70,14 @@ def missing_argument(bot: BotIndex) -> Iterator[Finding]:
 def extra_argument(bot: BotIndex) -> Iterator[Finding]:
     for flow, call, function in _function_calls(bot):
         for number, argument in enumerate(call.arguments):
+            takes = len(function.parameters)
             if argument.name is None:
-                unknown = number >= len(function.parameters)
-                what = f"{_count(len(call.arguments), 'argument')}"
+                unknown = number >= takes
+                reason = f"{call.name}() takes {_range(takes, takes)}, not {len(call.arguments)}"
             else:
                 unknown = argument.name not in function.parameters
-                what = f"an argument {argument.name!r}"
+                reason = f"{call.name}() has no parameter {argument.name!r}"
             if unknown:
-                reason = f"{call.name}() gets {what} and does not know what to do with it"
                 yield Finding(flow, argument.value.at, reason, _signature(call.name, function))
                 break
 
@@ -232,9 +232,9 @@ def method_arguments(bot: BotIndex) -> Iterator[Finding]:
         if methods and not any(method.low <= given <= method.high for method in methods):
             low = min(method.low for method in methods)
             high = max(method.high for method in methods)
-            usages = sorted({method.usage for method in methods if method.usage})
+            usages = {method.usage for method in methods if "\n" not in method.usage} - {""}
             reason = f"{call.name}() takes {_range(low, high)}, not {given}"
-            hint = f"usage: {usages[0]}" if len(usages) == 1 else ""
+            hint = f"usage: {usages.pop()}" if len(usages) == 1 else ""
             yield Finding(flow, call.at, reason, hint)
 
 

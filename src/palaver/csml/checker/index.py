@@ -207,6 +207,16 @@ class BotIndex:
         return self.flows.get(source)
 
     @cached_property
+    def function_homes(self) -> dict[str, str]:
+        """Function → the first flow that has it."""
+        return {name: flow.name for flow in reversed(self.flow_list) for name in flow.functions}
+
+    @cached_property
+    def step_homes(self) -> dict[str, str]:
+        """Step → the first flow that has it."""
+        return {name: flow.name for flow in reversed(self.flow_list) for name in flow.steps}
+
+    @cached_property
     def remembered(self) -> frozenset[str]:
         """Every memory that some part of the bot writes."""
         return _union(body.remembered for flow in self.everything for body in flow.bodies)

@@ -15,6 +15,7 @@ from palaver.csml.values import Value, truthy
 
 RULES: Final = RuleTable()
 
+_RELATIONS: Final = frozenset({"==", "!=", "<", ">", "<=", ">="})
 _LITERALS: Final = (nodes.Number, nodes.Boolean, nodes.Null, nodes.Array, nodes.Object, nodes.Not)
 
 
@@ -64,12 +65,16 @@ def duplicate_key(bot: BotIndex) -> Iterator[Finding]:
 
 @RULES.rule("fixed-comparison", "warning", "A comparison whose result is always the same.")
 def fixed_comparison(bot: BotIndex) -> Iterator[Finding]:
-    for flow, node, _ in bot.every(nodes.Binary):
-        if node.operator in COMPARISONS:
-            truth = literal_truth(node)
-            if truth is not None:
-                hint = "there is no variable in it: texts stand in quotes, names do not"
-                yield Finding(flow, node.at, f"this is always {str(truth).lower()}", hint)
+    for flow in bot.everything:
+        for body in flow.bodies:
+            if isinstance(body.node, nodes.Constant):
+                continue  # there nothing else can stand
+            for node, _ in body.every(nodes.Binary):
+                truth = literal_truth(node) if node.operator in _RELATIONS else None
+                if truth is not None:
+                    reason = f"this is always {str(truth).lower()}"
+                    hint = "there is no variable in it: texts stand in quotes, names do not"
+                    yield Finding(flow, node.at, reason, hint)
 
 
 @RULES.rule("failing-calculation", "warning", "A calculation that can only fail.")

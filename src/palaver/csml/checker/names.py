@@ -67,6 +67,8 @@ def _never_set(bot: BotIndex, flow: FlowIndex, body: Body, name: str, at: Positi
 
 
 def _name_hint(bot: BotIndex, flow: FlowIndex, body: Body, name: str) -> str:
+    if name == "-":
+        return "a number begins with a digit, and a minus stands between two values: 0 - 0.5"
     if name.startswith("-"):
         return f"a minus is a part of the name: write 0 - {name[1:]}"
     if "-" in name:
@@ -76,7 +78,7 @@ def _name_hint(bot: BotIndex, flow: FlowIndex, body: Body, name: str) -> str:
     known = _visible(bot, flow, body) | SPECIAL
     if isinstance(body.node, nodes.Function):
         known.update(body.node.parameters)
-    return bot.speller.hint(name, known, f"set it: do {name} = …, or remember {name} = …")
+    return bot.speller.hint(name, known, otherwise=f"set it: do {name} = …, or remember {name} = …")
 
 
 # --- set and never read ------------------------------------------------------------------------

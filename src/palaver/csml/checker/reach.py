@@ -71,10 +71,10 @@ def _missing_step(
 
 
 def _step_hint(bot: BotIndex, wanted: FlowIndex, step: str) -> str:
-    near = bot.speller.nearest(step, [*wanted.steps, *wanted.inserts])
+    near = bot.speller.nearest(step, wanted.steps, wanted.inserts)
     if near is not None:
         return f"did you mean {near!r}?"
-    other = next((flow.name for flow in bot.flow_list if step in flow.steps), None)
+    other = bot.step_homes.get(step)
     if other is not None:
         return f"it is a step of another flow: goto {step}@{other}"
     if bot.find_flow(step) is not None:

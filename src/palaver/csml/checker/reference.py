@@ -180,8 +180,8 @@ def import_not_found(bot: BotIndex) -> Iterator[Finding]:
         for wanted in flow.import_list:
             name, source = wanted.original, wanted.source
             if source is None:
-                if not any(name in other.functions for other in bot.flow_list):
-                    hint = bot.speller.hint(name, _all_functions(bot))
+                if name not in bot.function_homes:
+                    hint = bot.speller.hint(name, bot.function_homes)
                     yield Finding(flow, wanted.at, f"function '{name}' not found in bot", hint)
                 continue
             home = bot.source_flow(source)
@@ -189,10 +189,6 @@ def import_not_found(bot: BotIndex) -> Iterator[Finding]:
                 shown = source.removeprefix("modules/")
                 reason = f"import failed function '{name}' not found in flow '{shown}'"
                 yield Finding(flow, wanted.at, reason, _import_hint(bot, wanted, source, home))
-
-
-def _all_functions(bot: BotIndex) -> set[str]:
-    return {name for flow in bot.flow_list for name in flow.functions}
 
 
 def _import_hint(bot: BotIndex, wanted: nodes.Import, source: str, home: FlowIndex | None) -> str:
@@ -254,36 +250,34 @@ def unknown_calls(
 ) -> Iterator[tuple[FlowIndex, Body, nodes.Call, Where]]:
     """Calls of what is no function, component or closure, wherever they stand."""
     for flow in bot.everything:
-        known = bot.given_functions.union(
-            flow.functions, flow.imports, bot.remembered_closures, _constant_closures(flow)
+        closures = frozenset(
+            constant.name
+            for constant in flow.constant_list
+            if isinstance(constant.value, nodes.Closure)
         )
         for body in flow.bodies:
             for call, where in body.every(nodes.Call):
                 name = call.name
-                if name in known or name in where.parameters or name in body.bound:
+                if name in bot.given_functions or name in flow.functions or name in flow.imports:
                     continue
-                if body.is_step and name in body.remembered:
+                if name in where.parameters or name in body.bound or name in closures:
+                    continue
+                if name in bot.remembered_closures or (body.is_step and name in body.remembered):
                     continue
                 yield flow, body, call, where
-
-
-def _constant_closures(flow: FlowIndex) -> Iterator[str]:
-    for constant in flow.constant_list:
-        if isinstance(constant.value, nodes.Closure):
-            yield constant.name
 
 
 def unknown_call_finding(bot: BotIndex, flow: FlowIndex, body: Body, call: nodes.Call) -> Finding:
     """What is said about a call of nothing."""
     name = call.name
-    known = bot.given_functions.union(flow.functions, flow.imports, body.bound)
-    home = next((other.name for other in bot.flow_list if name in other.functions), None)
+    home = bot.function_homes.get(name)
     if name in bot.custom_components:
         hint = f"components of the bot are called as Component.{name}(…)"
     elif home is not None:
         hint = f"it is a function of another flow: import {name} from {home}"
     else:
-        hint = bot.speller.hint(name, known, "declare it: fn " + name + "(…) { … }")
+        known = (bot.given_functions, flow.functions, flow.imports, body.bound)
+        hint = bot.speller.hint(name, *known, otherwise=f"declare it: fn {name}(…) {{ … }}")
     return Finding(flow, call.at, f"function [{name}] does not exist", hint)
 
 

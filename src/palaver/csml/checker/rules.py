@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from palaver.csml.checker.index import BotIndex, FlowIndex
 from palaver.csml.diagnostics import Diagnostic, Severity, picture
 from palaver.csml.source import NOWHERE, Position
+
+MAX_TEXT: Final = 4_000_000
+"""Characters of all messages about one bot."""
 
 
 class Finding(NamedTuple):
@@ -67,16 +70,24 @@ class RuleTable(list[Rule]):
 
 
 def run_rules(rules: Iterable[Rule], bot: BotIndex) -> tuple[Diagnostic, ...]:
-    """All findings: by order, flow and place; each place once a code."""
+    """All findings: by order, flow and place; each place once a code.
+
+    The later ones are left out when their texts would grow beyond `MAX_TEXT`: a long line with
+    many mistakes is shown with each of them.
+    """
     found = [(rule, finding) for rule in rules for finding in rule.check(bot)]
     found.sort(key=_sort_key)
     told: set[tuple[str, int, Position, str]] = set()
-    diagnostics = []
+    diagnostics: list[Diagnostic] = []
+    length = 0
     for rule, finding in found:
         key = (rule.code, finding.flow.number, finding.start, finding.reason)
         if key not in told:
             told.add(key)
             diagnostics.append(_diagnostic(rule, finding))
+            length += len(diagnostics[-1].message)
+            if length > MAX_TEXT:
+                break
     return tuple(diagnostics)
 
 

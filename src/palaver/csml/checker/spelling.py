@@ -10,6 +10,7 @@ MAX_COMPARISONS: Final = 20_000
 """How many pairs of names are compared for one bot; after that there are no suggestions."""
 
 _LONGEST: Final = 60
+_LIKENESS: Final = 0.75
 
 
 class Speller:
@@ -18,16 +19,18 @@ class Speller:
     def __init__(self) -> None:
         self._left = MAX_COMPARISONS
 
-    def nearest(self, name: str, known: Collection[str]) -> str | None:
+    def nearest(self, name: str, *known: Collection[str]) -> str | None:
         """The name most like `name`, whatever the letter case; None when there is none."""
-        if len(name) > _LONGEST or len(known) > self._left:
+        count = sum(map(len, known))
+        if len(name) > _LONGEST or count > self._left:
             return None
-        self._left -= len(known)
-        lowered = {one.lower(): one for one in sorted(known, reverse=True) if one != name}
-        found = get_close_matches(name.lower(), lowered, n=1, cutoff=0.65)
+        self._left -= count
+        others = sorted({one for names in known for one in names if one != name}, reverse=True)
+        lowered = {one.lower(): one for one in others}
+        found = get_close_matches(name.lower(), lowered, n=1, cutoff=_LIKENESS)
         return lowered[found[0]] if found else None
 
-    def hint(self, name: str, known: Collection[str], otherwise: str = "") -> str:
+    def hint(self, name: str, *known: Collection[str], otherwise: str = "") -> str:
         """`did you mean 'x'?`, or another hint."""
-        near = self.nearest(name, known)
+        near = self.nearest(name, *known)
         return f"did you mean {near!r}?" if near else otherwise

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
+from palaver.csml.compiler.names import looked_at
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
 from palaver.csml.source import Position
@@ -110,7 +111,10 @@ def _component(node: nodes.Call, unit: Unit, descriptor: Any) -> Evaluate:
 def _builtin(node: nodes.Call, unit: Unit) -> Evaluate:
     at = node.at
     function = BUILTINS[node.name].function
-    gather = compile_arguments(node.arguments, quiet=node.name == "Or")(unit, at)
+    if node.name == "Length" and len(node.arguments) == 1:
+        gather = _looking(node.arguments[0], unit)
+    else:
+        gather = compile_arguments(node.arguments, quiet=node.name == "Or")(unit, at)
 
     def builtin(frame: Frame) -> Value:
         arguments = gather(frame)
@@ -125,6 +129,13 @@ def _builtin(node: nodes.Call, unit: Unit) -> Evaluate:
         return finish(result, at, None, arguments)
 
     return builtin
+
+
+def _looking(argument: nodes.Argument, unit: Unit) -> Gather:
+    """The one argument of a built-in that keeps nothing of it (`names.looked_at`)."""
+    evaluate = looked_at(argument.value, unit, quiet=False)
+    name, is_named = argument.name or "arg0", argument.name is not None
+    return lambda frame: Arguments({name: evaluate(frame)}, is_named=is_named)
 
 
 # --- functions ---------------------------------------------------------------------------------
@@ -330,12 +341,20 @@ def _find_closure(frame: Frame, name: str) -> ClosureData | None:
 
 def names_in(node: object) -> Iterator[str]:
     """Every variable name a piece of the tree reads or calls."""
+    return (
+        part.name
+        for part in parts_in(node)
+        if isinstance(part, nodes.Name | nodes.Call | nodes.Assign)
+    )
+
+
+def parts_in(node: object) -> Iterator[object]:
+    """A piece of the tree and everything in it."""
     waiting = [node]
     while waiting:
         current = waiting.pop()
         if isinstance(current, tuple):
             waiting.extend(current)
         elif is_dataclass(current):
-            if isinstance(current, nodes.Name | nodes.Call | nodes.Assign):
-                yield current.name
+            yield current
             waiting.extend(getattr(current, field.name) for field in fields(current))

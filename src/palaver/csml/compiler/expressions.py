@@ -15,6 +15,7 @@ from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.matching import matches
 from palaver.csml.operators import ARITHMETIC, COMPARISONS
 from palaver.csml.state import Frame, Unit
+from palaver.csml.stdlib.methods import MUTATING
 from palaver.csml.texts import to_text, too_large
 from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
 
@@ -158,13 +159,23 @@ def _applied(
     name = names.plain_name(node.left, unit)
     constant = literal_value(node.right)
     if constant is None:
-        right = compile_expression(node.right, unit, quiet=True)
+        right = names.looked_at(node.right, unit, quiet=True)
+        if _changes_in_place(node.right):
+            name = None  # `a == [a.pop()]`: the left side is what `a` was before
         if name is None:
             return lambda frame: operation(left(frame), right(frame))
         return lambda frame: operation(frame.locals.get(name) or left(frame), right(frame))
     if name is None:
         return lambda frame: operation(left(frame), constant)
     return lambda frame: operation(frame.locals.get(name) or left(frame), constant)
+
+
+def _changes_in_place(node: nodes.Expression) -> bool:
+    """Whether evaluating it may change a variable's container."""
+    return any(
+        isinstance(part, nodes.MethodCall) and part.name in MUTATING
+        for part in calls.parts_in(node)
+    )
 
 
 def _not(node: nodes.Not, unit: Unit, quiet: bool) -> Evaluate:
@@ -198,7 +209,7 @@ def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
         operand = compile_condition(node.operand, unit)
         return lambda frame: not operand(frame)
     if not isinstance(node, nodes.Binary) or node.operator in ARITHMETIC:
-        evaluate = compile_expression(node, unit, quiet=True)
+        evaluate = names.looked_at(node, unit, quiet=True)
         return lambda frame: truthy(evaluate(frame))
     if node.operator in ("match", "!match"):
         return _match(node, unit)

@@ -48,6 +48,16 @@ def plain_name(node: nodes.Expression, unit: Unit) -> str | None:
     return None
 
 
+def looked_at(node: nodes.Expression, unit: Unit, *, quiet: bool) -> Evaluate:
+    """An expression whose value is only looked at, not kept: a local that is read like this has
+    no second owner, so changing it later copies nothing."""
+    evaluate = unit.expression(node, quiet=quiet)
+    name = plain_name(node, unit)
+    if name is None:
+        return evaluate
+    return lambda frame: frame.locals.get(name) or evaluate(frame)
+
+
 def lookup(name: str, at: Position, unit: Unit) -> Callable[[Frame], Value | None]:
     """Finds a variable: constant of its flow, local, memory; None when it is unknown (§5.1)."""
     if name in unit.constant_nodes:

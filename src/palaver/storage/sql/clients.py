@@ -51,7 +51,7 @@ class SqlClients(SqlPart):
     async def close_conversations(self, client: Client, now: datetime) -> None:
         key = client_key(client)
         close: Statement = (self._sql["close_conversations"], [(key, us_from_time(now))])
-        await self._driver.write([(self._sql["clear_state"], [(key,)]), close])
+        await self._write(key, [(self._sql["clear_state"], [(key,)]), close])
 
     async def list_conversations(
         self, client: Client, *, limit: int, after: str | None, now: datetime
@@ -130,6 +130,7 @@ class SqlClients(SqlPart):
         await self._driver.write(
             [
                 (self._sql["ensure_client"], [(digest, *client)]),
+                *self._lock(digest),
                 (self._sql["save_memory"], [memory]),
             ]
         )
@@ -137,13 +138,20 @@ class SqlClients(SqlPart):
     async def delete_memories(self, client: Client, key: str | None) -> None:
         digest = client_key(client)
         if key is None:
-            await self._driver.write([(self._sql["delete_memories"], [(digest,)])])
+            await self._write(digest, [(self._sql["delete_memories"], [(digest,)])])
         else:
-            await self._driver.write([(self._sql["delete_memory"], [(digest, key)])])
+            await self._write(digest, [(self._sql["delete_memory"], [(digest, key)])])
 
     async def delete_client(self, client: Client) -> None:
         key = client_key(client)
-        await self._driver.write([(self._sql[name], [(key,)]) for name in _EVERYTHING])
+        await self._write(key, [(self._sql[name], [(key,)]) for name in _EVERYTHING])
+
+    async def _write(self, key: bytes, unit: list[Statement]) -> None:
+        await self._driver.write([*self._lock(key), *unit])
+
+    def _lock(self, key: bytes) -> list[Statement]:
+        """Where turns lock the client's row, everybody locks it first, or they would deadlock."""
+        return [(self._sql["lock_client"], [(key,)])] if self._driver.is_shared else []
 
     async def clients_of_user(self, bot_id: str, user_id: str) -> tuple[Client, ...]:
         rows = await self._driver.read(self._sql["clients_of_user"], (bot_id, user_id))

@@ -14,6 +14,9 @@ Parameters: TypeAlias = "tuple[str | bytes | int | None, ...]"
 Statement: TypeAlias = "tuple[str, Sequence[Parameters]]"
 """SQL and one or more sets of parameters: the statement runs once for each, in order."""
 
+Command: TypeAlias = tuple[str, Parameters]
+"""SQL and one set of parameters."""
+
 Row: TypeAlias = tuple[Any, ...]
 
 
@@ -22,6 +25,9 @@ class Driver(Protocol):
 
     kind: str
     """As `Storage.kind`; also picks the queries and migrations."""
+
+    is_shared: bool
+    """Whether several processes use it at once: then it is a SharedDriver."""
 
     async def open(self) -> None:
         """Connects and brings the schema up to date where that is the server's task."""
@@ -46,4 +52,32 @@ class Driver(Protocol):
             Unavailable: the database cannot take it now; nothing was written.
             StorageError: the unit itself cannot be stored; nothing was written.
         """
+        ...
+
+
+class Transaction(Protocol):
+    """A transaction that is open. After an error it is over, and nothing of it was written."""
+
+    async def run(self, commands: Sequence[Command]) -> list[list[Row]]:
+        """The rows of each command, in one round trip."""
+        ...
+
+    async def commit(self, unit: Sequence[Statement] = ()) -> int:
+        """Runs the unit and commits, in one round trip; how many rows it changed."""
+        ...
+
+    async def rollback(self) -> None:
+        """Ends it; does nothing when it is over already."""
+        ...
+
+
+class SharedDriver(Driver, Protocol):
+    """A database that several processes use: turns hold a transaction, and locks in it."""
+
+    async def begin(self, commands: Sequence[Command]) -> tuple[Transaction, list[list[Row]]]:
+        """Opens a transaction and runs its first commands, in one round trip."""
+        ...
+
+    async def upgrade(self) -> tuple[str, ...]:
+        """Runs the migrations that are due, one process at a time; their names."""
         ...

@@ -26,8 +26,7 @@ from palaver.storage.sql.driver import SharedDriver, Transaction
 from palaver.storage.sql.rows import client_key, scope_key, us_from_time
 
 if TYPE_CHECKING:
-    from palaver.storage.sql.driver import Row, Statement
-    from palaver.storage.sql.pgconnection import Command
+    from palaver.storage.sql.driver import Command, Row, Statement
     from palaver.storage.sql.turns import SqlTurns
 
 LEASE_S = 15.0
@@ -58,12 +57,12 @@ class SharedTurn:
         self._request = request
         self._is_leased = self._is_over = False
         self._renewing: asyncio.Task[None] | None = None
-        self.state = ClientState()
+        self._state = ClientState()
         self.answer: StoredAnswer | None = None
 
     async def load(self, client: Client, now: datetime) -> ClientState:
         if client == self._client:
-            return self.state
+            return self._state
         if self._transaction is None:
             return await self._turns.load_client(client, now)
         lock, load = self._turns.lock_and_load(client_key(client), us_from_time(now))
@@ -148,7 +147,7 @@ async def begin_shared_turn(
             is_same = request is not None and holder == request
             return Leased(max(0, age_us) / 1e6, is_same)
         turn = SharedTurn(turns, driver, transaction, client, fence, request)
-        turn.state = turns.state_from_rows(results[1], now_us)
+        turn._state = turns.state_from_rows(results[1], now_us)
         if repeat is not None:
             turn.answer = turns.answer_from_rows(*repeat, results[2])
         return turn

@@ -9,6 +9,7 @@ round trip cost 16 µs of processor time this way and 104 through a cursor in `c
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any
@@ -16,16 +17,15 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
-from palaver.storage.sql.driver import Parameters, Row
-
-Command = tuple[str, Parameters]
-"""A statement and one set of parameters."""
+from palaver.storage.sql.driver import Command, Parameters, Row
 
 _TUPLES, _DONE = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK
 _SYNC, _ABORTED = pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED
 _IDLE = pq.TransactionStatus.IDLE
 
-_names: dict[str, bytes] = {}
+_PARAMETER = re.compile(r"\?(?=\d)")
+
+_statements: dict[str, tuple[bytes, bytes]] = {}
 
 
 class ConnectionLost(Exception):
@@ -71,7 +71,7 @@ class PgConnection:
             ConnectionLost: nobody knows what became of them.
             UnicodeError: a text that is none; nothing was sent.
         """
-        encoded = [(_name_of(sql), sql, *_encode(parameters)) for sql, parameters in commands]
+        encoded = [(*_prepared(sql), *_encode(parameters)) for sql, parameters in commands]
         if self.is_closed:
             raise ConnectionLost("the connection was closed")
         waiter = self._waiter = self._loop.create_future()
@@ -97,7 +97,7 @@ class PgConnection:
         now_prepared: set[bytes] = set()
         for name, sql, values, formats in encoded:
             if name not in prepared and name not in now_prepared:
-                pg.send_prepare(name, sql.encode())
+                pg.send_prepare(name, sql)
                 now_prepared.add(name)
                 expected.append(name)
             pg.send_query_prepared(name, values, formats, 1)
@@ -189,11 +189,13 @@ class PgConnection:
 # --- values ------------------------------------------------------------------------------------
 
 
-def _name_of(sql: str) -> bytes:
-    name = _names.get(sql)
-    if name is None:
-        name = _names[sql] = b"palaver_%d" % len(_names)
-    return name
+def _prepared(sql: str) -> tuple[bytes, bytes]:
+    """The name it is prepared under, and `?1` as PostgreSQL spells it."""
+    found = _statements.get(sql)
+    if found is None:
+        name = b"palaver_%d" % len(_statements)
+        found = _statements[sql] = (name, _PARAMETER.sub("$", sql).encode())
+    return found
 
 
 def _encode(parameters: Parameters) -> tuple[list[bytes | None], list[int]]:
@@ -202,10 +204,10 @@ def _encode(parameters: Parameters) -> tuple[list[bytes | None], list[int]]:
     formats: list[int] = []
     for value in parameters:
         if value.__class__ is str:
-            values.append(encode_text(value))  # type: ignore[arg-type]
+            values.append(encode_text(value))
             formats.append(0)
         elif value.__class__ is int:
-            values.append(b"%d" % value)  # type: ignore[str-bytes-safe]
+            values.append(b"%d" % value)
             formats.append(0)
         else:
             values.append(value)  # type: ignore[arg-type]

@@ -7,21 +7,17 @@ that is done in one round trip has connections of its own.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from palaver.errors import ConfigError, Conflict, SchemaOutdated, StorageError, Unavailable
-from palaver.storage.sql.driver import Parameters, Row, Statement
+from palaver.storage.sql.driver import Command, Parameters, Row, Statement
 from palaver.storage.sql.migrate import load_migrations, pending_migrations
-from palaver.storage.sql.pgconnection import Command, ConnectionLost, PgConnection
+from palaver.storage.sql.pgconnection import ConnectionLost, PgConnection
 from palaver.storage.sql.pgpool import Pool
-
-logger = logging.getLogger(__name__)
 
 POOL_SIZE = 16
 """Turns of one process that may be in the database at once."""
@@ -63,15 +59,6 @@ _SESSION = (
     # Every statement finds its rows by a key, so one plan serves all parameters.
     "-c plan_cache_mode=force_generic_plan -c jit=off"
 )
-
-
-@dataclass(slots=True)
-class PoolCounts:
-    """For metrics: connections lent and at rest, and callers that wait for one."""
-
-    busy: int
-    idle: int
-    waiting: int
 
 
 class PostgresDriver:
@@ -162,9 +149,7 @@ class PostgresDriver:
                 if row is not None and row[0] is not None:
                     numbers = await connection.execute(_VERSION)
                     current = (await numbers.fetchone() or (0,))[0]
-                for migration in pending_migrations(
-                    self._migrations, current, where=self._where
-                ):
+                for migration in pending_migrations(self._migrations, current, where=self._where):
                     async with connection.transaction():
                         await connection.execute(migration.script.encode())
                         await connection.execute("DELETE FROM palaver_schema")
@@ -182,13 +167,13 @@ class PostgresDriver:
                 await pool.close()
         self._turns = self._calls = None
 
-    def pool_counts(self) -> dict[str, PoolCounts]:
-        """What the connections are doing: for `turns` and `calls`."""
-        pools = {"turns": self._turns, "calls": self._calls}
+    def gauges(self) -> dict[str, float]:
+        """The pools, both together."""
+        pools = [pool for pool in (self._turns, self._calls) if pool is not None]
         return {
-            name: PoolCounts(pool.busy, pool.count - pool.busy, pool.waiting)
-            for name, pool in pools.items()
-            if pool is not None
+            "connections": sum(pool.count for pool in pools),
+            "connections_busy": sum(pool.busy for pool in pools),
+            "connections_wanted": sum(pool.waiting for pool in pools),
         }
 
     # --- statements ------------------------------------------------------------------------
@@ -307,9 +292,7 @@ class PostgresTransaction:
     async def commit(self, unit: Sequence[Statement] = ()) -> int:
         """Runs the unit and commits, in one round trip; how many rows it changed."""
         _, changed = await self._run([*commands_of(unit), _COMMIT])
-        connection, self._connection = self._connection, None
-        assert connection is not None
-        await self._driver._settle(self._driver._turns, connection)
+        await self.rollback()  # there is nothing left to roll back: gives the connection back
         return changed
 
     async def rollback(self) -> None:

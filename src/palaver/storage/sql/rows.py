@@ -25,6 +25,7 @@ from palaver.model import (
     Session,
     Status,
 )
+from palaver.storage.protocol import CLIENT_SCOPE
 from palaver.storage.sql.driver import Parameters, Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +36,8 @@ value_from_json = msgspec.json.decode
 _MessageRow = tuple[str, str, str, Direction, dict[str, Any], int, int, datetime]
 _messages_decoder = msgspec.json.Decoder(list[_MessageRow])
 _memories_decoder = msgspec.json.Decoder(dict[str, str])
+
+_triple_decoder = msgspec.json.Decoder(tuple[str, str, str])
 
 memory_texts_from_json = _memories_decoder.decode
 """`{"key": "JSON text"}` → dict."""
@@ -71,7 +74,13 @@ def client_key(client: Client) -> bytes:
 
 
 def scope_key(scope: str) -> bytes:
-    """16 bytes for a scope of answers, which may contain a credential."""
+    """16 bytes for a scope of answers, which may contain a credential; a client's own key for one
+    that is a client."""
+    if scope.startswith(CLIENT_SCOPE):
+        try:
+            return client_key(Client(*_triple_decoder.decode(scope[len(CLIENT_SCOPE) :])))
+        except msgspec.MsgspecError:
+            pass  # it only begins so
     return blake2b(scope.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

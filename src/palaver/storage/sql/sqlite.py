@@ -45,6 +45,7 @@ class SqliteDriver:
     """
 
     kind = "sqlite"
+    is_shared = False
 
     def __init__(
         self, path: str, *, durability: Durability = "full", is_guest: bool = False
@@ -168,6 +169,8 @@ class SqliteDriver:
         connection.execute(f"PRAGMA synchronous = {self._durability}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if self._is_guest:  # the server's turns do not pay for it; what commands erase is gone
+            connection.execute("PRAGMA secure_delete = ON")
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

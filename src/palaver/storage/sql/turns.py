@@ -20,13 +20,23 @@ them. What was measured and chosen (CPython 3.11, SQLite 3.40, benchmarks/storag
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from palaver.model import Client, Conversation, Status
-from palaver.storage.protocol import ClientState, ClientWrite, StoredAnswer, TurnWrite
+from palaver.storage.local import LocalTurn
+from palaver.storage.protocol import (
+    ClientState,
+    ClientWrite,
+    Leased,
+    OpenTurn,
+    StoredAnswer,
+    TurnWrite,
+)
 from palaver.storage.sql.base import SqlPart
-from palaver.storage.sql.driver import Parameters, Row, Statement
+from palaver.storage.sql.driver import Command, Parameters, Row, Statement
+from palaver.storage.sql.guard import begin_shared_turn
 from palaver.storage.sql.rows import (
     client_key,
     conversation_from_row,
@@ -46,7 +56,7 @@ from palaver.storage.sql.rows import (
 if TYPE_CHECKING:
     from palaver.model import Person, Session
     from palaver.storage.cipher import Cipher
-    from palaver.storage.sql.driver import Driver
+    from palaver.storage.sql.driver import Driver, SharedDriver
 
 ANSWER_AGE = timedelta(hours=24)
 """How long an answer is kept for repeats. Spec: dialects §1."""
@@ -62,10 +72,16 @@ class SqlTurns(SqlPart):
         self._save_conversation = queries["save_conversation"]
         self._save_memory = queries["save_memory"]
         self._append_turn = queries["append_turn"]
+        self._shared = cast("SharedDriver", driver) if driver.is_shared else None
+        self.owner = os.urandom(16)
+        """Who this process is in the leases that it takes."""
 
     async def load_client(self, client: Client, now: datetime) -> ClientState:
         now_us = us_from_time(now)
         rows = await self._driver.read(self._load, (client_key(client), now_us))
+        return self.state_from_rows(rows, now_us)
+
+    def state_from_rows(self, rows: list[Row], now_us: int) -> ClientState:
         if not rows:
             return ClientState()
         row = rows[0]
@@ -84,8 +100,14 @@ class SqlTurns(SqlPart):
         return ClientState(open_conversation_from_row(row[3:11], now_us), hold, previous, memories)
 
     async def find_answer(self, scope: str, key: str, now: datetime) -> StoredAnswer | None:
+        sql, parameters = self.find_answer_command(scope, key, now)
+        return self.answer_from_rows(scope, key, await self._driver.read(sql, parameters))
+
+    def find_answer_command(self, scope: str, key: str, now: datetime) -> Command:
         oldest = us_from_time(now - ANSWER_AGE)
-        rows = await self._driver.read(self._sql["find_answer"], (scope_key(scope), key, oldest))
+        return self._sql["find_answer"], (scope_key(scope), key, oldest)
+
+    def answer_from_rows(self, scope: str, key: str, rows: list[Row]) -> StoredAnswer | None:
         if not rows:
             return None
         fingerprint, created_at, body = rows[0]
@@ -93,7 +115,21 @@ class SqlTurns(SqlPart):
             scope, key, fingerprint, self._cipher.unseal(body), time_from_us(created_at)
         )
 
+    async def begin_turn(
+        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+    ) -> OpenTurn | Leased:
+        if self._shared is not None:
+            return await begin_shared_turn(self, self._shared, client, now, repeat)
+        answer = None if repeat is None else await self.find_answer(*repeat, now)
+        return LocalTurn(self, answer)
+
     async def commit_turn(self, write: TurnWrite) -> None:
+        unit = self.plan(write)
+        if unit:
+            await self._driver.write(unit)
+
+    def plan(self, write: TurnWrite) -> list[Statement]:
+        """The statements that store a turn."""
         unit: list[Statement] = []
         first: bytes | None = None
         for part in write.clients:
@@ -106,8 +142,13 @@ class SqlTurns(SqlPart):
             unit.append((self._sql["save_person"], [self._person_row(p) for p in write.persons]))
         if write.sessions:
             unit.append((self._sql["save_session"], [self._session_row(s) for s in write.sessions]))
-        if unit:
-            await self._driver.write(unit)
+        return unit
+
+    def statement(self, name: str) -> str:
+        return self._sql[name]
+
+    def lock_and_load(self, key: bytes, now_us: int) -> tuple[Command, Command]:
+        return (self._sql["lock_client"], (key,)), (self._load, (key, now_us))
 
     def _plan_client(self, unit: list[Statement], key: bytes, part: ClientWrite) -> None:
         """The client's row comes first: where rows are locked, it is the lock of all the others."""

@@ -74,7 +74,8 @@ class SqlVersions(SqlPart):
 
     async def delete_bot(self, bot_id: str) -> None:
         """Its people go with it; its keys stay, for they are the operator's."""
-        await self._driver.write([(self._sql[name], [(bot_id,)]) for name in _EVERYTHING])
+        locks = ("lock_clients_of_bot",) if self._driver.is_shared else ()
+        await self._driver.write([(self._sql[n], [(bot_id,)]) for n in (*locks, *_EVERYTHING)])
 
     async def folder_digest(self, bot_id: str) -> str | None:
         rows = await self._driver.read(self._sql["folder_digest"], (bot_id,))

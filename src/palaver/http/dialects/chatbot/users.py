@@ -130,12 +130,16 @@ class UsersApi:
         client = client_of(bot, person.user_id)
         days = self._services.settings.ttl_days
         expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
-        for name, value in changes.items():
-            if value is None:
-                await self._storage.delete_memories(client, name)
-            else:
-                await self._storage.save_memory(client, name, value, now=now, expires_at=expires_at)
-        await self._storage.save_session(touched(session, now))
+        async with self._services.chat.exclusively(client):
+            for name, value in changes.items():
+                if value is None:
+                    await self._storage.delete_memories(client, name)
+                else:
+                    await self._storage.save_memory(
+                        client, name, value, now=now, expires_at=expires_at
+                    )
+            latest = await self._storage.newest_session(bot.id, session.name) or session
+            await self._storage.save_session(touched(latest, now))
         return json_response(envelope(self._services.clock.now()))
 
 

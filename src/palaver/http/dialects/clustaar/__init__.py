@@ -11,7 +11,6 @@ from typing import ClassVar, Final
 from palaver.errors import Invalid
 from palaver.http.dialects.base import Cors, Dialect, Problem, Route, Services
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
-from palaver.http.dialects.clustaar.edits import Edits
 from palaver.http.dialects.clustaar.interlocutors import Interlocutors
 from palaver.http.dialects.clustaar.reply import Replies
 from palaver.http.request import Request, Response, json_response
@@ -41,9 +40,9 @@ class Clustaar(Dialect):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        gate, edits = Gate(services), Edits()
-        self.interlocutors = Interlocutors(self, gate, edits)
-        self.replies = Replies(self, gate, self.interlocutors, edits)
+        gate = Gate(services)
+        self.interlocutors = Interlocutors(self, gate)
+        self.replies = Replies(self, gate, self.interlocutors)
 
     def routes(self) -> tuple[Route, ...]:
         one, of_bot = "/interlocutors/{id}", "/bots/{bot}/interlocutors"

@@ -15,10 +15,9 @@ from palaver.errors import NotFound
 from palaver.http.dialects.base import Dialect
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
 from palaver.http.dialects.clustaar.documents import Document, read_location
-from palaver.http.dialects.clustaar.edits import Edits
 from palaver.http.dialects.clustaar.parts import date_text
 from palaver.http.request import Request, Response, empty_response, json_response
-from palaver.model import Person
+from palaver.model import Client, Person
 from palaver.types import JsonObject
 
 if TYPE_CHECKING:
@@ -35,11 +34,10 @@ _KEY: Final = re.compile(r"\w+")
 class Interlocutors:
     """The handlers of the three routes, and what finds an interlocutor for the others."""
 
-    def __init__(self, dialect: Dialect, gate: Gate, edits: Edits) -> None:
+    def __init__(self, dialect: Dialect, gate: Gate) -> None:
         self._dialect = dialect
         self._services = dialect.services
         self._gate = gate
-        self._edits = edits
 
     # --- finding -------------------------------------------------------------------------------
 
@@ -101,7 +99,7 @@ class Interlocutors:
         person = await storage.create_person(new)
         if person.id == new.id or secret is None or person.secret is not None:
             return person, person.id == new.id and secret is not None
-        async with self._edits.edit(person.id):
+        async with self._services.chat.exclusively(client_of(person)):
             person = await storage.person(person.id) or person
             if person.secret is not None:
                 return person, False
@@ -131,11 +129,16 @@ class Interlocutors:
         body = await request.json_object()
         given = read_interlocutor({k: v for k, v in body.items() if k != "socketToken"})
         storage = self._services.storage
-        async with self._edits.edit(person.id):
+        async with self._services.chat.exclusively(client_of(person)):
             person = await storage.person(person.id) or person
             attributes = merged(person.attributes, given.attributes)
             await storage.save_person(replace(person, attributes=attributes))
         return empty_response()
+
+
+def client_of(person: Person) -> Client:
+    """The engine's client behind an interlocutor."""
+    return Client(person.bot_id, person.channel_id, person.user_id)
 
 
 # --- on the wire ------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from uuid import uuid4
 from palaver.http.dialects.base import Dialect
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
 from palaver.http.dialects.clustaar.decode import Input, read_input
-from palaver.http.dialects.clustaar.edits import Edits
 from palaver.http.dialects.clustaar.encode import Encoded, encode_messages
 from palaver.http.dialects.clustaar.interlocutors import Interlocutors
 from palaver.http.dialects.memories import plain
@@ -50,14 +49,11 @@ class _Reply(NamedTuple):
 class Replies:
     """The route's handler."""
 
-    def __init__(
-        self, dialect: Dialect, gate: Gate, interlocutors: Interlocutors, edits: Edits
-    ) -> None:
+    def __init__(self, dialect: Dialect, gate: Gate, interlocutors: Interlocutors) -> None:
         self._dialect = dialect
         self._services = dialect.services
         self._gate = gate
         self._interlocutors = interlocutors
-        self._edits = edits
 
     async def reply(self, request: Request) -> Response:
         """Takes one turn."""
@@ -95,8 +91,7 @@ class Replies:
             return _body(reply, seen, encoded, source, turn.memories)
 
         repeat = await self._dialect.repeat_of(request, credential=token)
-        async with self._edits.turn(reply.person.id):
-            answer = await self._services.chat.answer(reply.client, prepare, encode, repeat=repeat)
+        answer = await self._services.chat.answer(reply.client, prepare, encode, repeat=repeat)
         if answer.turn is not None and answer.turn.is_dropped:
             return await self._nothing(reply, seen)
         return Response(answer.body)
@@ -104,7 +99,7 @@ class Replies:
     async def _note(self, reply: _Reply) -> Response:
         """An input nothing answers: only its time, and perhaps a place, is kept (§1.10)."""
         storage = self._services.storage
-        async with self._edits.edit(reply.person.id):
+        async with self._services.chat.exclusively(reply.client):
             seen = reply.seen(await storage.person(reply.person.id) or reply.person)
             await storage.save_person(seen)
             return await self._nothing(reply, seen)

@@ -330,7 +330,8 @@ class EngineRest(Dialect):
     async def close_conversations(self, request: Request) -> Response:
         """Closes all conversations of the client and drops its hold. Spec: §5.4."""
         asked = await self._asked_by_body(request)
-        await self.services.storage.close_conversations(asked.client, request.received_at)
+        async with self.services.chat.exclusively(asked.client):
+            await self.services.storage.close_conversations(asked.client, request.received_at)
         return _EMPTY_OK
 
     async def _asked_by_body(self, request: Request) -> _Asked:
@@ -406,25 +407,26 @@ class EngineRest(Dialect):
             )
         now = request.received_at
         days = settings.ttl_days
-        await self.services.storage.save_memory(
-            self._asked(shown).client,
-            body.key,
-            body.value,
-            now=now,
-            expires_at=None if days is None else now + timedelta(days=min(days, 365_000)),
-        )
+        expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
+        client = self._asked(shown).client
+        async with self.services.chat.exclusively(client):
+            await self.services.storage.save_memory(
+                client, body.key, body.value, now=now, expires_at=expires_at
+            )
         return _CREATED
 
     async def delete_memory(self, request: Request) -> Response:
         """Removes one memory; an unknown one is no error."""
         asked = self._asked_by_query(request)
-        await self.services.storage.delete_memories(asked.client, request.params["key"])
+        async with self.services.chat.exclusively(asked.client):
+            await self.services.storage.delete_memories(asked.client, request.params["key"])
         return empty_response()
 
     async def delete_memories(self, request: Request) -> Response:
         """Removes all memories of the client."""
         asked = self._asked_by_query(request)
-        await self.services.storage.delete_memories(asked.client, None)
+        async with self.services.chat.exclusively(asked.client):
+            await self.services.storage.delete_memories(asked.client, None)
         return empty_response()
 
     # --- data ----------------------------------------------------------------------------------
@@ -432,7 +434,8 @@ class EngineRest(Dialect):
     async def delete_client(self, request: Request) -> Response:
         """Removes everything about one client. Spec: §17.5."""
         asked = self._asked_by_query(request)
-        await self.services.storage.delete_client(asked.client)
+        async with self.services.chat.exclusively(asked.client):
+            await self.services.storage.delete_client(asked.client)
         return empty_response()
 
     async def delete_bot(self, request: Request) -> Response:

@@ -1,0 +1,43 @@
+"""What tests of every folder may ask for: PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests, started by the first that asks. It is not to be stopped."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres_url(postgres_server: PostgresServer) -> str:
+    """A database with our schema, for all tests that begin by emptying it."""
+    url = postgres_server.create_database()
+    postgres_server.upgrade(url)
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, shared_postgres_url: str) -> str:
+    """A database with our schema and nothing in it."""
+    postgres_server.empty(shared_postgres_url)
+    return shared_postgres_url
+
+
+@pytest.fixture
+def new_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database without anything, of this test alone."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
