@@ -24,7 +24,6 @@ from palaver.storage.sql.postgres import PostgresDriver
 
 _SETTINGS = (
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=300",
     "listen_addresses=",

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from palaver.csml.checker import ADVICE_CODES, check_bot
 from palaver.csml.diagnostics import Diagnostic
+from palaver.csml.parser import parse_flow_all
 from palaver.csml.source import Source
 from palaver.problems import Problem
 
@@ -27,8 +29,6 @@ def check_flows(
         components: names of the bot's own components, called as `Component.name(…)`.
         native: names of components of the server, called by their bare name.
     """
-    from palaver.csml.parser import parse_flow_all
-
     found: list[Problem] = []
     trees = {}
     for path, source in [*flows.items(), *modules.items()]:
@@ -38,8 +38,6 @@ def check_flows(
             trees[path] = tree
     if found:
         return tuple(found)
-    from palaver.csml.checker import check_bot
-
     sources = {source.name: (path, source) for path, source in [*modules.items(), *flows.items()]}
     for diagnostic in check_bot(
         [(source, trees[path]) for path, source in flows.items()],
@@ -60,5 +58,14 @@ def problem_from_diagnostic(path: Path, source: Source, found: Diagnostic) -> Pr
     if column > 1 and not shown.isascii():
         before = shown.encode("utf-8", "surrogatepass")[: column - 1]
         column = len(before.decode("utf-8", "ignore")) + 1
-    severity, hint = found.severity, found.hint
-    return Problem(str(path), line, column, found.reason.strip(), found.code, severity, shown, hint)
+    return Problem(
+        str(path),
+        line,
+        column,
+        found.reason.strip(),
+        found.code,
+        found.severity,
+        shown,
+        found.hint,
+        is_advice=found.code in ADVICE_CODES,
+    )

@@ -164,7 +164,7 @@ class _FolderReader:
         self.problems += check_flows(
             sources, modules, default_flow or "", components, self.native_components(server)
         )
-        if any(problem.severity == "error" for problem in self.problems):
+        if any(problem.hinders for problem in self.problems):
             raise FolderError(self.problems)
         bot = Bot(
             id=settings.id,

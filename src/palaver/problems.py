@@ -27,6 +27,7 @@ class Problem:
         code: stable name of the kind of finding, kebab case.
         source_line: the text of `line`, for the picture; empty for none.
         hint: what to do, or empty.
+        is_advice: a finding of ours that hinders no bot from being served.
     """
 
     path: str
@@ -37,6 +38,12 @@ class Problem:
     severity: Severity = "error"
     source_line: str = ""
     hint: str = ""
+    is_advice: bool = False
+
+    @property
+    def hinders(self) -> bool:
+        """Whether a bot with this problem cannot be served."""
+        return self.severity == "error" and not self.is_advice
 
     def place(self) -> str:
         """`path:line:column`, as editors and terminals make it a link."""

@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
+from palaver.asgi import ASGIApp, Message, Receive, Scope, Send
 from palaver.logs import turn_id
 from palaver.model import Client, Turn
 

@@ -9,8 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.types import ASGIApp
-
+from palaver.asgi import ASGIApp
 from palaver.config import ServerSettings
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.state import Limits

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def pasted(line: str, **variables: str) -> str:
 
 def curl_lines(output: list[str]) -> dict[str, str]:
     """The lines to paste, by the comment above them."""
-    titled = zip(output, output[1:], strict=False)
+    titled = pairwise(output)
     return {title[2:]: line for title, line in titled if title.startswith("# ")}
 
 

@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "new": "Make a small working bot.",
     "keys": "List, show and rotate credentials.",
     "users": "Export or erase a person's data.",
+    "db": "Check, back up, restore and upgrade the database.",
+    "doctor": "Is this deployment sound? Each finding says what to do.",
 }
 """Command (and its module `palaver.cli.<name>`, function `<name>`) and what `--help` says."""
 

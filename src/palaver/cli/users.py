@@ -43,9 +43,7 @@ def export_user(bot: str, user: str, channel: str | None, database: str | None) 
 @_channel
 @database_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def erase_user(
-    bot: str, user: str, channel: str | None, database: str | None, *, yes: bool
-) -> int:
+def erase_user(bot: str, user: str, channel: str | None, database: str | None, *, yes: bool) -> int:
     """Erase all that is stored about USER, and print a proof as JSON.
 
     Exits with 1 when something is left: the user wrote meanwhile; erase again.

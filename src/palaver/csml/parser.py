@@ -1,9 +1,10 @@
 """Source text → syntax tree.
 
 `parse_flow` reads one flow and raises the one error that the reference would report;
-`parse_flow_all` goes on at the next step header and reports the later ones too. `parse_text` and
-`parse_closure` read pieces of CSML that come as data. Nothing here runs anything or knows other
-flows. Spec: csml-language §3.2, §12.4; grammar.txt.
+`parse_flow_all` goes on at the next step header and reports the later ones too, and
+`parse_flow_parts` also yields what could be read in between. `parse_text` and `parse_closure`
+read pieces of CSML that come as data. Nothing here runs anything or knows other flows.
+Spec: csml-language §3.2, §12.4; grammar.txt.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from palaver.csml.constants import ConstantError, constant_value
 from palaver.csml.diagnostics import Diagnostic, SourceError, picture
@@ -55,6 +56,26 @@ Names = tuple[tuple[str, str], ...]
 """Imported or inserted names: (original, local)."""
 
 
+class Part(NamedTuple):
+    """Declarations with where their text begins and ends."""
+
+    start: int
+    end: int
+    declarations: Sequence[Declaration]
+
+
+class FlowParts(NamedTuple):
+    """A flow as far as it can be read.
+
+    `unread` is the text that belongs to no declaration of `flow`; there is none without
+    `diagnostics`.
+    """
+
+    flow: Flow
+    unread: str
+    diagnostics: tuple[Diagnostic, ...]
+
+
 class Parser(StatementParser):
     """Reads declarations, and knows how to go on behind an error."""
 
@@ -64,21 +85,26 @@ class Parser(StatementParser):
     finished = -1
     """Where the last complete declaration started."""
 
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.pieces: list[Part] = []
+        """What has been read, in source order."""
+
     def declarations(self) -> list[Declaration]:
         """flow = { const | import | insert | function | step }."""
-        found: list[Declaration] = []
         while self.blanks() < self.end:
             self.memo.clear()
             start = self.begun = self.pos
             try:
-                found.extend(self.declaration())
+                found = self.declaration()
             except Miss:
                 self.pos = start
                 raise Fatal(STRAY, start) from None
             except RecursionError:
                 raise Fatal(TOO_NESTED, self.pos, code=TOO_DEEP) from None
             self.finished = start
-        return found
+            self.pieces.append(Part(start, self.pos, found))
+        return [declaration for part in self.pieces for declaration in part.declarations]
 
     def declaration(self) -> Sequence[Declaration]:
         """One declaration; a word that starts none of the others is a step's name."""
@@ -273,23 +299,41 @@ def parse_flow_all(source: Source) -> tuple[Flow | None, tuple[Diagnostic, ...]]
     The first diagnostic is the one that `parse_flow` raises. Returns the flow, or None when
     there is any error.
     """
+    flow, _, diagnostics = parse_flow_parts(source)
+    return (None if diagnostics else flow), diagnostics
+
+
+def parse_flow_parts(source: Source) -> FlowParts:
+    """As `parse_flow_all`, with everything that could be read.
+
+    A declaration whose text may go on in what could not be read is left out.
+    """
     parser = Parser(source)
     found: list[Diagnostic] = []
-    declarations: list[Declaration] = []
     while len(found) < MAX_ERRORS:
         try:
-            declarations += parser.declarations()
+            parser.declarations()
             break
         except Fatal as fatal:
             found.append(parser.diagnostic(fatal))
+            if fatal.reason == STRAY and parser.pieces:
+                parser.pieces.pop()
             # Behind a string without end nobody knows what is text and what is program.
             if fatal.reason == STRING_END or not parser.skip_to_step(fatal.found_at):
                 break
+    read = [declaration for part in parser.pieces for declaration in part.declarations]
+    flow = Flow(source.name, tuple(read))
     if found:
-        return None, tuple(found)
-    flow = Flow(source.name, tuple(declarations))
-    wrong = constant_diagnostics(flow)
-    return (None, wrong[:MAX_ERRORS]) if wrong else (flow, ())
+        return FlowParts(flow, _unread(source.text, parser.pieces), tuple(found))
+    return FlowParts(flow, "", constant_diagnostics(flow)[:MAX_ERRORS])
+
+
+def _unread(text: str, parts: Sequence[Part]) -> str:
+    between, behind = [], 0
+    for part in parts:
+        between.append(text[behind : part.start])
+        behind = part.end
+    return "\n".join([*between, text[behind:]])
 
 
 def constant_diagnostics(flow: Flow) -> tuple[Diagnostic, ...]:

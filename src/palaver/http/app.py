@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, TypeAlias
 
-from starlette.types import Receive, Scope, Send
-
+from palaver.asgi import Receive, Scope, Send
 from palaver.errors import NotFound
 from palaver.http.dialects.base import Cors, Dialect
 from palaver.http.errors import MethodNotAllowed, problem_of

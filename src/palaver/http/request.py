@@ -13,8 +13,8 @@ from typing import Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Receive, Scope
 
+from palaver.asgi import Receive, Scope
 from palaver.errors import Malformed
 from palaver.http import wire
 from palaver.types import Json, JsonObject

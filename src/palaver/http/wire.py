@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import Final, TypeVar
 
 import msgspec
-from starlette.types import Receive
 
+from palaver.asgi import Receive
 from palaver.errors import Malformed, PalaverError, TooLarge
 from palaver.types import Json
 

@@ -114,6 +114,9 @@ class MemoryStorage:
     async def open(self) -> None:
         self._is_open = True
 
+    async def upgrade(self) -> tuple[str, ...]:
+        return ()
+
     async def check(self) -> None:
         if not self._is_open:
             raise Unavailable("the database in memory is closed")

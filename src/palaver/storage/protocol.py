@@ -351,6 +351,11 @@ class Storage(Turns, Clients, Versions, People, Credentials, Changes, Protocol):
         """Connects, migrates (SQLite), takes the file's lock. Raises: StorageError."""
         ...
 
+    async def upgrade(self) -> tuple[str, ...]:
+        """Before `open`, where that does not migrate (PostgreSQL): runs the migrations that are
+        due, one process at a time; their names."""
+        ...
+
     async def check(self) -> None:
         """Raises StorageError when the database does not answer or its schema is not current."""
         ...

@@ -38,8 +38,6 @@ def test_a_url_names_a_database(url: str, path: str, durability: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://localhost/palaver", "PostgreSQL comes with the next release"),
-        ("postgres://localhost/palaver", "PostgreSQL comes with the next release"),
         ("mysql://localhost/palaver", "no backend is called 'mysql'; give sqlite:///"),
         ("palaver", "'palaver' cannot be used: give sqlite:///"),
         ("", "cannot be used: give sqlite:///"),

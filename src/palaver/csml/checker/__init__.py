@@ -21,12 +21,15 @@ from palaver.csml.checker.index import BotIndex, Parsed
 from palaver.csml.checker.rules import Rule, run_rules
 from palaver.csml.diagnostics import Diagnostic
 
-__all__ = ["RULES", "Rule", "check_bot", "lint_errors"]
+__all__ = ["ADVICE_CODES", "RULES", "Rule", "check_bot", "lint_errors"]
 
 _ADVICE: Final = tuple(
     replace(rule, order=reference.ADVICE)
     for rule in (*reach.RULES, *names.RULES, *calls.RULES, *literals.RULES)
 )
+
+ADVICE_CODES: Final = frozenset(rule.code for rule in _ADVICE)
+"""Codes of our own findings: none of them hinders a bot from running."""
 
 RULES: Final[tuple[Rule, ...]] = (*reference.ERRORS, *reference.WARNINGS, *_ADVICE)
 """Every rule: the reference's errors, its warnings, ours."""
@@ -40,18 +43,28 @@ def check_bot(
     native: Collection[str] = (),
     custom_components: Collection[str] = (),
     advice: bool = True,
+    unread: Collection[str] = (),
 ) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with a bot: the reference's errors in its order, then the rest by
     flow and place.
 
     Args:
-        flows, modules: texts that parse, with their trees; modules without their prefix.
+        flows, modules: texts with their trees; modules without their prefix.
         default_flow: its name.
         native: names of components called by their bare name, besides the reference's own.
         custom_components: names of components called as `Component.name(…)`.
         advice: with our own findings; without, only what the reference finds.
+        unread: every word of the text that could not be read, where flows are given only in
+            part. Findings that hinge on one of these names are left out.
     """
-    bot = BotIndex(flows, modules, default_flow, native=native, custom_components=custom_components)
+    bot = BotIndex(
+        flows,
+        modules,
+        default_flow,
+        native=native,
+        custom_components=custom_components,
+        unread=unread,
+    )
     return run_rules(RULES if advice else (*reference.ERRORS, *reference.WARNINGS), bot)
 
 

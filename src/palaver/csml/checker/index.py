@@ -161,6 +161,7 @@ class BotIndex:
     Args:
         native: names of further components that are called by their bare name.
         custom_components: names of those called as `Component.name(…)`.
+        unread: words of the text that could not be read, and so may be names of anything.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class BotIndex:
         *,
         native: Collection[str] = (),
         custom_components: Collection[str] = (),
+        unread: Collection[str] = (),
     ) -> None:
         self.flow_list = [FlowIndex(*parsed, number) for number, parsed in enumerate(flows)]
         self.module_list = [
@@ -184,6 +186,7 @@ class BotIndex:
         self.natives = self.added_natives.union(NATIVE)
         self.given_functions = self.natives.union(BUILTINS, ("Or", "Component"))
         self.custom_components = frozenset(custom_components)
+        self.unread = frozenset(unread)
         self.speller = Speller()
 
     def every(self, kind: type[N]) -> Iterator[tuple[FlowIndex, N, Where]]:

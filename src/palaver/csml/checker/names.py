@@ -62,8 +62,10 @@ def _never_set(bot: BotIndex, flow: FlowIndex, body: Body, name: str, at: Positi
     step = next((b.name for b in flow.step_bodies.values() if name in b.bound), None)
     if body.is_step and step is not None:
         reason = f"{name!r} has no value here: it is set in step {step!r} and lost behind it"
-        return Finding(flow, at, reason, f"to keep it, write there: remember {name} = …")
-    return Finding(flow, at, f"nothing sets {name!r}", _name_hint(bot, flow, body, name))
+        hint = f"to keep it, write there: remember {name} = …"
+        return Finding(flow, at, reason, hint, name=name)
+    reason = f"nothing sets {name!r}"
+    return Finding(flow, at, reason, _name_hint(bot, flow, body, name), name=name)
 
 
 def _name_hint(bot: BotIndex, flow: FlowIndex, body: Body, name: str) -> str:
@@ -103,8 +105,8 @@ def unused_function(bot: BotIndex) -> Iterator[Finding]:
                 continue
             if name in bot.given_functions or called.get(name, set()) - {id(function)}:
                 continue
-            hint = "remove it, or call it"
-            yield Finding(flow, function.name_at, f"function {name!r} is never called", hint)
+            reason = f"function {name!r} is never called"
+            yield Finding(flow, function.name_at, reason, "remove it, or call it", name=name)
 
 
 def _called(bot: BotIndex, flow: FlowIndex) -> dict[str, set[int]]:
@@ -128,7 +130,9 @@ def unused_import(bot: BotIndex) -> Iterator[Finding]:
         for wanted in flow.import_list:
             if wanted.name not in called and wanted.name not in bot.given_functions:
                 reason = f"imported function {wanted.name!r} is never called in this flow"
-                yield Finding(flow, wanted.at, reason, "remove it from the import")
+                yield Finding(
+                    flow, wanted.at, reason, "remove it from the import", name=wanted.name
+                )
 
 
 @RULES.rule("unused-insert", "warning", "An inserted step that the flow never goes to.")
@@ -146,7 +150,9 @@ def unused_insert(bot: BotIndex) -> Iterator[Finding]:
         for insert in flow.insert_list:
             if insert.name not in targets:
                 reason = f"no 'goto' leads from this flow to the inserted step {insert.name!r}"
-                yield Finding(flow, insert.at, reason, "remove it from the insert")
+                yield Finding(
+                    flow, insert.at, reason, "remove it from the insert", name=insert.name
+                )
 
 
 @RULES.rule("unused-constant", "warning", "A constant that is never read.")
@@ -159,8 +165,8 @@ def unused_constant(bot: BotIndex) -> Iterator[Finding]:
                 read = read.union(*(body.read for body in other.bodies))
         for constant in flow.constants.values():
             if constant.name not in read:
-                hint = "remove it, or use it"
-                yield Finding(flow, constant.at, f"constant {constant.name!r} is never used", hint)
+                reason = f"constant {constant.name!r} is never used"
+                yield Finding(flow, constant.at, reason, "remove it, or use it", name=constant.name)
 
 
 @RULES.rule("unused-variable", "info", "A variable of a step or function that is never read.")
@@ -178,7 +184,7 @@ def unused_variable(bot: BotIndex) -> Iterator[Finding]:
                 hint = f"remove it; to keep it for other steps: remember {name} = …"
                 if not body.is_step:
                     hint = "remove it"
-                yield Finding(flow, at, reason, hint)
+                yield Finding(flow, at, reason, hint, name=name)
 
 
 _MAY_READ_ALL: Final = frozenset({"_memory", "App", "Fn"})

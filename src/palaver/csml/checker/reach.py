@@ -65,9 +65,8 @@ def _missing_step(
     if known:
         return None
     where = "" if wanted is flow else f" in flow {wanted.name!r}"
-    return Finding(
-        flow, goto.at, f"there is no step {step!r}{where}", _step_hint(bot, wanted, step)
-    )
+    reason = f"there is no step {step!r}{where}"
+    return Finding(flow, goto.at, reason, _step_hint(bot, wanted, step), name=step)
 
 
 def _step_hint(bot: BotIndex, wanted: FlowIndex, step: str) -> str:
@@ -90,7 +89,7 @@ def flow_without_start(bot: BotIndex) -> Iterator[Finding]:
             if there is not None and START not in there.steps:
                 reason = f"flow {there.name!r} has no step 'start': the default flow begins instead"
                 hint = "name one of its steps: goto step@flow" if there.steps else ""
-                yield Finding(flow, goto.at, reason, hint)
+                yield Finding(flow, goto.at, reason, hint, name=START)
 
 
 @RULES.rule(
@@ -101,7 +100,7 @@ def default_without_start(bot: BotIndex) -> Iterator[Finding]:
     if flow is not None and START not in flow.steps:
         reason = "the default flow has no step 'start', so no conversation can begin in it"
         at = flow.step_list[0].at if flow.step_list else NOWHERE
-        yield Finding(flow, at, reason, "write it: start: …")
+        yield Finding(flow, at, reason, "write it: start: …", name=START)
 
 
 @RULES.rule("unreachable-step", "warning", "No `goto` leads to a step, directly or indirectly.")
@@ -112,7 +111,7 @@ def unreachable_step(bot: BotIndex) -> Iterator[Finding]:
             if step is flow.steps[step.name] and (flow.name, step.name) not in reached:
                 reason = f"no 'goto' leads to step {step.name!r}"
                 hint = "remove it, or go to it; only an event that names it can start it"
-                yield Finding(flow, step.at, reason, hint)
+                yield Finding(flow, step.at, reason, hint, name=step.name)
 
 
 class _Reach:
@@ -134,7 +133,7 @@ class _Reach:
             else:
                 self.reach_all(flow)
         for flow in bot.everything:
-            for name in flow.inserts:
+            for name in (*flow.inserts, *bot.unread.intersection(flow.steps)):
                 self.reach(flow, name)
             for body in flow.bodies:
                 if not body.is_step:

@@ -68,7 +68,7 @@ def missing_start(bot: BotIndex) -> Iterator[Finding]:
             reason = f"missing step 'start' in flow [{flow.name}]"
             first = flow.step_list[0].name
             hint = f"a flow begins at its step 'start'; the first one here is {first!r}"
-            yield Finding(flow, NOWHERE, reason, hint)
+            yield Finding(flow, NOWHERE, reason, hint, name="start")
 
 
 # --- statements in the wrong place -------------------------------------------------------------
@@ -182,13 +182,15 @@ def import_not_found(bot: BotIndex) -> Iterator[Finding]:
             if source is None:
                 if name not in bot.function_homes:
                     hint = bot.speller.hint(name, bot.function_homes)
-                    yield Finding(flow, wanted.at, f"function '{name}' not found in bot", hint)
+                    reason = f"function '{name}' not found in bot"
+                    yield Finding(flow, wanted.at, reason, hint, name=name)
                 continue
             home = bot.source_flow(source)
             if home is None or name not in home.functions:
                 shown = source.removeprefix("modules/")
                 reason = f"import failed function '{name}' not found in flow '{shown}'"
-                yield Finding(flow, wanted.at, reason, _import_hint(bot, wanted, source, home))
+                hint = _import_hint(bot, wanted, source, home)
+                yield Finding(flow, wanted.at, reason, hint, name=name)
 
 
 def _import_hint(bot: BotIndex, wanted: nodes.Import, source: str, home: FlowIndex | None) -> str:
@@ -239,7 +241,7 @@ def insert_not_found(bot: BotIndex) -> Iterator[Finding]:
                 hint = f"{name!r} is a function there: import {name} from {source}"
             else:
                 hint = bot.speller.hint(name, home.steps)
-            yield Finding(flow, wanted.at, reason, hint)
+            yield Finding(flow, wanted.at, reason, hint, name=name)
 
 
 # --- calls and constants -----------------------------------------------------------------------
@@ -278,7 +280,7 @@ def unknown_call_finding(bot: BotIndex, flow: FlowIndex, body: Body, call: nodes
     else:
         known = (bot.given_functions, flow.functions, flow.imports, body.bound)
         hint = bot.speller.hint(name, *known, otherwise=f"declare it: fn {name}(…) {{ … }}")
-    return Finding(flow, call.at, f"function [{name}] does not exist", hint)
+    return Finding(flow, call.at, f"function [{name}] does not exist", hint, name=name)
 
 
 @ERRORS.rule("unknown-function", "error", "A call of a function that does not exist.", order=CALLS)

@@ -21,7 +21,8 @@ MAX_TEXT: Final = 4_000_000
 class Finding(NamedTuple):
     """One place that a rule objects to.
 
-    `text` is what the reference says where that is more than the sentence `reason`.
+    `text` is what the reference says where that is more than the sentence `reason`. `name` is
+    set where the finding would be wrong if some other part of the bot had or used that name.
     """
 
     flow: FlowIndex
@@ -30,6 +31,7 @@ class Finding(NamedTuple):
     hint: str = ""
     end: Position | None = None
     text: str = ""
+    name: str = ""
 
 
 Check: TypeAlias = Callable[[BotIndex], Iterable[Finding]]
@@ -75,7 +77,12 @@ def run_rules(rules: Iterable[Rule], bot: BotIndex) -> tuple[Diagnostic, ...]:
     The later ones are left out when their texts would grow beyond `MAX_TEXT`: a long line with
     many mistakes is shown with each of them.
     """
-    found = [(rule, finding) for rule in rules for finding in rule.check(bot)]
+    found = [
+        (rule, finding)
+        for rule in rules
+        for finding in rule.check(bot)
+        if finding.name not in bot.unread
+    ]
     found.sort(key=_sort_key)
     told: set[tuple[str, int, Position, str]] = set()
     diagnostics: list[Diagnostic] = []

@@ -332,7 +332,7 @@ def _find_closure(frame: Frame, name: str) -> ClosureData | None:
     for value in (
         frame.locals.get(name),
         frame.memories.get(name),
-        frame.run.flow.constants.get(name),
+        frame.unit.constants.get(name),
     ):
         if value is not None and isinstance(value.data, ClosureData):
             return value.data

@@ -186,8 +186,8 @@ def contents(connection: sqlite3.Connection) -> dict[str, TableContent]:
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
-    return [row[0] for row in connection.execute(sql)]
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    return [name for (name,) in rows if not name.startswith("sqlite_")]
 
 
 def _shape(connection: sqlite3.Connection) -> set[tuple[str, str]]:
@@ -233,7 +233,9 @@ def _told(path: str) -> Iterator[None]:
         if code == sqlite3.SQLITE_FULL:
             raise Unavailable(f"the disk of {path} is full") from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise NotADatabase(f"{path}: not a SQLite database, or a damaged one: {error}") from error
+            raise NotADatabase(
+                f"{path}: not a SQLite database, or a damaged one: {error}"
+            ) from error
         raise StorageError(f"{path}: {error}") from error
     except OSError as error:
         raise Unavailable(f"{error.filename or path}: {error.strerror or error}") from error

@@ -69,7 +69,7 @@ class SqliteDriver:
             if self._is_file:
                 self._refuse_other_files()
                 if not self._is_guest:
-                    self._lock = _take_lock(self.path)
+                    self._lock = take_lock(self.path)
                 elif not os.path.exists(self.path):  # noqa: ASYNC240 - one look, at start
                     raise NotADatabase(f"there is no database {self.path}: has it been served?")
             connection = self._connect()
@@ -235,7 +235,7 @@ _TROUBLES = (
 """What passes, or what an operator can mend, without a change to what is stored."""
 
 
-def _take_lock(path: str) -> IO[bytes]:
+def take_lock(path: str) -> IO[bytes]:
     """`<path>-lock`, held open while the database is used. The system drops it with the process.
 
     Raises:

@@ -36,10 +36,6 @@ class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges):
         await self._driver.check()
 
     async def upgrade(self) -> tuple[str, ...]:
-        """Brings the schema up to date, beside processes that wait for it; the steps it took.
-
-        A database of one process does that when it is opened, and takes none here.
-        """
         return () if self._shared is None else await self._shared.upgrade()
 
     async def close(self) -> None:
