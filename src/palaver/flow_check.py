@@ -1,7 +1,8 @@
 """From files of CSML to findings with paths: the one place where folders meet the language.
 
-Both parser and checker report everything; flows are checked together only when all of them parse
-(csml-language §13).
+Both parser and checker report everything. The reference's linter runs only when all flows parse
+(csml-language §13); here whatever could be read is checked, too, so that one stray word hides
+nothing, except what may be explained by the text that could not be read.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from palaver.csml.checker import ADVICE_CODES, check_bot
 from palaver.csml.diagnostics import Diagnostic
-from palaver.csml.parser import parse_flow_all
+from palaver.csml.nodes import Flow
+from palaver.csml.parser import parse_flow_parts
 from palaver.csml.source import Source
+from palaver.csml.words import WORD
 from palaver.problems import Problem
 
 
@@ -30,14 +33,12 @@ def check_flows(
         native: names of components of the server, called by their bare name.
     """
     found: list[Problem] = []
-    trees = {}
+    trees: dict[Path, Flow] = {}
+    unread: set[str] = set()
     for path, source in [*flows.items(), *modules.items()]:
-        tree, diagnostics = parse_flow_all(source)
+        trees[path], rest, diagnostics = parse_flow_parts(source)
+        unread.update(WORD.findall(rest))
         found += [problem_from_diagnostic(path, source, d) for d in diagnostics]
-        if tree is not None:
-            trees[path] = tree
-    if found:
-        return tuple(found)
     sources = {source.name: (path, source) for path, source in [*modules.items(), *flows.items()]}
     for diagnostic in check_bot(
         [(source, trees[path]) for path, source in flows.items()],
@@ -45,6 +46,7 @@ def check_flows(
         default_flow,
         native=native,
         custom_components=components,
+        unread=unread,
     ):
         path, source = sources.get(diagnostic.flow) or next(iter(sources.values()))
         found.append(problem_from_diagnostic(path, source, diagnostic))

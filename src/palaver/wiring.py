@@ -96,6 +96,7 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
             clock,
             _engine_settings(settings),
             load_other=bots.other,
+            load_build=bots.build,
             after=after,
         )
         access = Access(

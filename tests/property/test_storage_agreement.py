@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from palaver.errors import StorageError
 from palaver.model import Client, Conversation, Message, Person, Session, Status
 from palaver.storage.memory import MemoryStorage
-from palaver.storage.protocol import ClientWrite, Storage, StoredAnswer, TurnWrite
+from palaver.storage.protocol import ClientWrite, Leased, Storage, StoredAnswer, TurnWrite
 from palaver.storage.urls import open_storage
 from tests.conformance.storage.makers import NOW, message, version
 from tests.postgres import PostgresServer
@@ -143,6 +143,26 @@ class Agreement(RuleBasedStateMachine):
     @rule(turn=turns)
     def commit_turn(self, turn: TurnWrite) -> None:
         self.same(lambda s: s.commit_turn(turn))
+
+    @rule(turn=turns, calls=st.booleans())
+    def hold_and_commit_turn(self, turn: TurnWrite, calls: bool) -> None:
+        """As the engine does."""
+
+        async def take(storage: Storage) -> Any:
+            client, now = turn.clients[0].client, turn.clients[0].at
+            repeat = (turn.answer.scope, turn.answer.key) if turn.answer is not None else None
+            opened = await storage.begin_turn(client, now, repeat=repeat)
+            assert not isinstance(opened, Leased)
+            found = [await opened.load(part.client, now) for part in turn.clients]
+            if calls:
+                await opened.lease()
+            try:
+                await opened.commit(turn)
+            finally:
+                await opened.abandon()
+            return opened.answer, found
+
+        self.same(take)
 
     @rule(client=clients, now=moments)
     def close_conversations(self, client: Client, now: datetime) -> None:

@@ -22,6 +22,7 @@ import click
 
 from palaver.cli.banner import ServedBot, address_of, start_lines
 from palaver.cli.options import database_option, folders_argument, join_settings
+from palaver.cli.workers import Worker, become_worker
 from palaver.config import ServerSettings
 from palaver.folder import BotFolder, read_folders
 from palaver.logs import configure
@@ -65,7 +66,8 @@ def serve(folders: tuple[Path, ...], **options: object) -> None:
     refuse_unsafe(settings, bots)
     configure(settings.log_level, settings.log_format)
     with open_port(settings.host, settings.port) as listener:
-        run_server(settings, bots, listener, states)
+        worker = become_worker(settings.workers)
+        run_server(settings, bots, listener, states, worker)
 
 
 def refuse_unsafe(settings: ServerSettings, bots: Sequence[BotFolder]) -> None:
@@ -123,13 +125,16 @@ def run_server(
     bots: Sequence[BotFolder],
     listener: socket.socket,
     states: dict[Path, FolderState],
+    worker: Worker,
 ) -> None:
     """Builds the service and answers until it is told to stop.
 
     Args:
         states: how the folders were when they were read; watched from there on.
+        worker: which of several processes this is. The first one prints the start and watches;
+            the others notice what it stores (product.md §5).
     """
-    serving = _serve(settings, bots, listener, states)
+    serving = _serve(settings, bots, listener, states, worker)
     if sys.platform == "win32":
         asyncio.run(serving)
         return
@@ -144,6 +149,7 @@ async def _serve(
     bots: Sequence[BotFolder],
     listener: socket.socket,
     states: dict[Path, FolderState],
+    worker: Worker,
 ) -> None:
     import uvicorn
 
@@ -165,11 +171,16 @@ async def _serve(
                 timeout_graceful_shutdown=GRACE_S,
             )
             server = _server_class()(config)
-            server.on_open = lambda: _print_start(
-                settings, service, bots, int(listener.getsockname()[1])
-            )
+
+            def on_open() -> None:
+                if worker.speaks:
+                    _print_start(settings, service, bots, int(listener.getsockname()[1]))
+                worker.ready()
+
+            server.on_open = on_open
             stopping.server = server
-            watching = asyncio.create_task(_watch(service, states)) if settings.watch else None
+            watches = settings.watch and worker.is_first
+            watching = asyncio.create_task(_watch(service, states)) if watches else None
             try:
                 await server.serve(sockets=[listener])
             finally:

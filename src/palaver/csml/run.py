@@ -17,7 +17,7 @@ from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
 from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Limits, Run
 from palaver.csml.texts import check_size, from_json, from_memory, to_hold
-from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Value, share
+from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Secret, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
 from palaver.types import Json, JsonObject
 
@@ -288,6 +288,11 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
         _remember_position(state)
     unit = program.find_flow(jump.flow) if jump.flow is not None else here
     if unit is not None:
+        if step.__class__ is Secret:  # it must not become a position, unless a step is called so
+            step = next((name for name in (*unit.step_nodes, *here.inserts) if name == step), step)
+            if step.__class__ is Secret:
+                state.flow = unit
+                raise RunError(f"[{step}] step does not exist")
         state.effects.append(Goto(None if jump.form == "step" else unit.id, step))
         return unit, step
     return _flow(state, program, jump.flow or ""), step

@@ -200,6 +200,22 @@ def secured(value: Value) -> Value:
     return Value(value.data, value.position, meta._replace(secure=True) if meta else SECURE)
 
 
+MASK: Final = "***"
+"""What an error shows in place of a secret."""
+
+
+class Secret(str):
+    """A secret text that serves as a key or a name: errors, which format it, show stars.
+
+    Never a value's data and never stored: whoever keeps a key or a name refuses these.
+    """
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+
 def holds_secret(data: Any) -> bool:
     """Whether a container's direct members include a secure value."""
     children = (

@@ -25,12 +25,21 @@ class BotInvalid(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class RunnableBot:
-    """What a turn runs: the build, its scenario, and what each run gives anew."""
+    """What a turn runs: the build, its scenario, and what each run gives anew.
+
+    Attributes:
+        version_id: the stored build; None for a bot that came with the request.
+        on_new_build: where a conversation that holds on another build goes on: "reference",
+            "finish" or "restart" (product.md §2); `restart_text` is what the last one says.
+    """
 
     bot: Bot
     scenario: Scenario
     apps_endpoint: str | None = None
     multibot: tuple[OtherBot, ...] = ()
+    version_id: str | None = None
+    on_new_build: str = "reference"
+    restart_text: str = ""
 
 
 class Scenarios:

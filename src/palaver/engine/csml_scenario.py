@@ -65,14 +65,20 @@ class CsmlScenario:
         unit = self._commanded(event, pick)
         if unit is not None:
             return Entry(unit.name, unit.id, START, Chosen.COMMAND)
-        default = self._default()
-        if place.flow is None or place.step is None:
-            return Entry(default.name, default.id, START, Chosen.DEFAULT)
-        unit = self.program.find_flow(place.flow)
-        if unit is None:
-            return Entry(default.name, default.id, START, Chosen.DEFAULT, closes=True)
+        if place.flow is None:
+            return self.begin()
+        return self.resume(place) or self.begin()._replace(closes=True)
+
+    def resume(self, place: Place) -> Entry | None:
+        unit = self.program.find_flow(place.flow) if place.flow is not None else None
+        if unit is None or place.step is None:
+            return None
         chosen = Chosen.CONVERSATION if place.hold is None else Chosen.HOLD
         return Entry(unit.name, unit.id, place.step, chosen, place.hold)
+
+    def begin(self) -> Entry:
+        default = self._default()
+        return Entry(default.name, default.id, START, Chosen.DEFAULT)
 
     def _default(self) -> FlowUnit:
         unit = self.program.find_flow(self.program.default_flow)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from palaver.engine.host import TurnHost
 from palaver.engine.locks import Turnstile
 from palaver.engine.outbound import Outbound
 from palaver.engine.scenario import TurnInput
-from palaver.engine.turn import Result, World, dropped_turn, make_turn
+from palaver.engine.turn import LoadBuild, LoadOther, Result, World, dropped_turn, make_turn
 from palaver.errors import ConversationBusy, KeyReused
 from palaver.model import Client, Repeat
 from palaver.storage.protocol import (
@@ -57,11 +57,17 @@ class EngineSettings:
     low_data: bool = False
 
 
+async def _no_build(bot_id: str, version_id: str) -> RunnableBot | None:
+    """Where no builds are stored, none is found."""
+    return None
+
+
 class Engine:
     """Takes turns.
 
     Args:
         load_other: finds a bot to switch to; raises BotNotFound.
+        load_build: finds a stored build; None when it is gone.
         chance: where random choices come from.
         after: told of every stored turn, in order for each client (callbacks).
     """
@@ -73,7 +79,8 @@ class Engine:
         clock: Clock,
         settings: EngineSettings,
         *,
-        load_other: Callable[[str, str | None], Awaitable[RunnableBot]],
+        load_other: LoadOther,
+        load_build: LoadBuild | None = None,
         chance: random.Random | None = None,
         after: Callable[[Ask, Result], None] | None = None,
     ) -> None:
@@ -82,6 +89,7 @@ class Engine:
         self._clock = clock
         self._settings = settings
         self._load_other = load_other
+        self._load_build = load_build or _no_build
         self._chance = chance or random.SystemRandom()
         self._after = after
         self._turns = Turnstile(settings.turn_wait_s)
@@ -201,6 +209,7 @@ class Engine:
             run=partial(self._run, opened),
             load_state=load_state,
             load_other=self._load_other,
+            load_build=self._load_build,
             pick=self._chance.randrange,
             now=now,
             max_memory_bytes=settings.max_memory_bytes,

@@ -73,6 +73,14 @@ class Scenario(Protocol):
         """Where the event goes. Args: pick: a random number below its argument."""
         ...
 
+    def resume(self, place: Place) -> Entry | None:
+        """Goes on at the place, whatever the event says; None when its flow is not there."""
+        ...
+
+    def begin(self) -> Entry:
+        """Where a conversation begins that nothing else leads anywhere."""
+        ...
+
     def find_step(self, flow: str, step: str) -> bool:
         """Whether the build has that flow (id or name) and step."""
         ...

@@ -31,6 +31,10 @@ SECRET: JsonObject = {"content_type": "secure"}
 """What is stored of a secure event (engine §3, step 13)."""
 
 
+BUILD = "build"
+"""Member of a stored hold: the build it was made on."""
+
+
 def error_payload(text: str) -> JsonObject:
     """The message of an error (engine §13)."""
     return {"content_type": "error", "content": {"error": text}}
@@ -167,6 +171,8 @@ class Span:
                 self.forget(names)
             case Hold(record):
                 self.hold = record
+                if self.bot.version_id is not None:
+                    self.hold = {**record, BUILD: self.bot.version_id}
             case End():
                 self.ended = True
             case Fail(text):

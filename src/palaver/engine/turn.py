@@ -16,7 +16,7 @@ from palaver.effects import Effect, SwitchBot
 from palaver.engine.ask import Ask
 from palaver.engine.bots import RunnableBot
 from palaver.engine.scenario import Entry, Place, TurnInput
-from palaver.engine.span import Span, StoredMemories, error_payload
+from palaver.engine.span import BUILD, Span, StoredMemories, error_payload
 from palaver.model import Client, Event, Turn
 from palaver.storage.protocol import ClientState
 from palaver.types import Json, JsonObject
@@ -24,19 +24,25 @@ from palaver.types import Json, JsonObject
 RunScenario: TypeAlias = Callable[[RunnableBot, TurnInput, Client], Awaitable[list[Effect]]]
 LoadState: TypeAlias = Callable[[Client], Awaitable[ClientState]]
 LoadOther: TypeAlias = Callable[[str, str | None], Awaitable[RunnableBot]]
+LoadBuild: TypeAlias = Callable[[str, str], Awaitable[RunnableBot | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What a turn asks of the engine.
 
-    `run` runs a scenario with a host; `load_state` reads a client; `load_other` finds another bot
-    by id and version (raises BotNotFound); `pick` is a random number below its argument.
+    Attributes:
+        run: runs a scenario with a host.
+        load_state: reads a client.
+        load_other: finds another bot by id and version; raises BotNotFound.
+        load_build: finds a stored build; None when it is gone.
+        pick: a random number below its argument.
     """
 
     run: RunScenario
     load_state: LoadState
     load_other: LoadOther
+    load_build: LoadBuild
     pick: Callable[[int], int]
     now: datetime
     max_memory_bytes: int
@@ -52,7 +58,7 @@ class Result(NamedTuple):
 async def make_turn(ask: Ask, world: World) -> Result:
     """Runs everything the event leads to."""
     state = await world.load_state(ask.client)
-    span, entry, event = _begin(ask, state, world)
+    span, entry, event = await _begin(ask, state, world)
     await _run(ask, world, span, entry, event)
     if _relaunches(ask, state, span):
         entry = _previous_entry(state, span, event, world)
@@ -72,7 +78,7 @@ async def make_turn(ask: Ask, world: World) -> Result:
 # --- beginning ---------------------------------------------------------------------------------
 
 
-def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Event]:
+async def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Event]:
     conversation = None if ask.closes_first else state.conversation
     event = ask.event
     was_secret = state.hold is not None and state.hold.get("secure") is True
@@ -80,13 +86,16 @@ def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Eve
     if conversation is not None:
         place = Place(conversation.flow_id, conversation.step_id, state.hold)
     entry = ask.bot.scenario.choose(event, place, world.pick)
+    bot, entry, apology = await _on_its_build(ask.bot, entry, place, world)
     if entry.closes:
         conversation = None
-    span = Span(ask.client, ask.bot, state, conversation, entry, now=world.now)
+    span = Span(ask.client, bot, state, conversation, entry, now=world.now)
     if state.conversation is not None and conversation is None:
         span.close(state.conversation)
     # An answer to a hold_secure is not stored, also when a command took it (engine §6.5).
     span.receive(event, is_secret=event.secure or was_secret)
+    if apology is not None:
+        span.say({"content_type": "text", "content": {"text": apology}})
     if was_secret and entry.hold is not None:
         event = event._replace(secure=True)
     for name, value in ask.memories.items():
@@ -95,6 +104,28 @@ def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entry, Eve
         else:
             span.remember(name, value)
     return span, entry, event
+
+
+async def _on_its_build(
+    bot: RunnableBot, entry: Entry, place: Place, world: World
+) -> tuple[RunnableBot, Entry, str | None]:
+    """Where a conversation goes on that holds on another build (product.md §2, on_new_build).
+
+    By default on this one, by the hash rule. "finish": on its own, while that is there. "restart":
+    at the beginning, with an apology. Commands and triggers were looked up in this build already.
+    """
+    made_on = entry.hold.get(BUILD) if entry.hold is not None else None
+    if not isinstance(made_on, str) or bot.version_id is None or made_on == bot.version_id:
+        return bot, entry, None
+    if bot.on_new_build == "restart":
+        return bot, bot.scenario.begin(), bot.restart_text
+    if bot.on_new_build == "finish":
+        older = await world.load_build(bot.bot.id, made_on)
+        resumed = older.scenario.resume(place) if older is not None else None
+        if older is not None and resumed is not None:
+            own = replace(bot, bot=older.bot, scenario=older.scenario, version_id=older.version_id)
+            return own, resumed, None
+    return bot, entry, None
 
 
 async def _run(ask: Ask, world: World, span: Span, entry: Entry, event: Event) -> None:

@@ -99,6 +99,9 @@ class Bots:
             self._scenarios.get(bot),
             settings.apps_endpoint,
             tuple(OtherBot(other) for other in settings.multibot),
+            version.version_id,
+            settings.on_new_build,
+            settings.restart_text,
         )
         loaded = LoadedBot(
             bot.id, bot.name, settings.description, settings, runnable, version.version_id
@@ -188,12 +191,14 @@ class Bots:
         served = self._loaded.get(bot_id)
         if served is not None and version_id is None:
             own = served.runnable
-            return RunnableBot(
-                own.bot, own.scenario, apps_endpoint or own.apps_endpoint, multibot or own.multibot
+            return replace(
+                own,
+                apps_endpoint=apps_endpoint or own.apps_endpoint,
+                multibot=multibot or own.multibot,
             )
         version = await self._version(bot_id, version_id)
         scenario = self._scenario_of(version)
-        return RunnableBot(version.bot, scenario, apps_endpoint, multibot)
+        return RunnableBot(version.bot, scenario, apps_endpoint, multibot, version.version_id)
 
     def _scenario_of(self, version: BotVersion) -> Scenario:
         """Found by the version's id, so that a turn does not look at the bot's texts."""
@@ -217,6 +222,13 @@ class Bots:
         if version is None:
             raise VersionNotFound(f"bot version ({version_id}) not found in db")
         return version
+
+    async def build(self, bot_id: str, version_id: str) -> RunnableBot | None:
+        """A stored build that a conversation holds on; None when it is gone."""
+        version = await self._storage.find_version(bot_id, version_id)
+        if version is None:
+            return None
+        return RunnableBot(version.bot, self._scenario_of(version), version_id=version_id)
 
     async def other(self, bot_id: str, version_id: str | None) -> RunnableBot:
         """A bot to switch to (engine §8.4)."""

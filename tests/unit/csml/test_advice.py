@@ -104,6 +104,8 @@ CASES = [
         "  while (a.one_of()) { say 1 }\n"
         "  while (_memory.x) { say 1 }\n"
         "  while (false) { say 1 }\n"
+        "  while (1 / 0) { say 1 }\n"
+        "  while (i) { do i.push(1).length() }\n"
         "  while (true) { if (i) goto end }\n"
         "  while (true) { say 1 hold }\n",
     ),
@@ -263,7 +265,7 @@ CASES = [
         'start:\n  if ("a" == 1) say 1\n  if (event && 1 < 2) say 1\n  say [1] != "a"\n',
         "2:8 3:16 4:7",
         'const C = 1 < 2\nstart:\n  if (event == 1) say C\n  if ("{{event}}" == 1) say 1\n'
-        "  if (true || false) say 1\n  say !event == true\n  say event match [1]\n",
+        "  if (true || false) say 1\n  say !event == true\n  say event match [1]\n  say [1 match 2] == [true]\n",
     ),
     Case(
         "failing-calculation",

@@ -140,13 +140,13 @@ def test_nested_loops_go_on_where_they_were() -> None:
 
 def test_three_loops_deep_with_a_while_between() -> None:
     talk = Talk(
-        "start: foreach (i) in [1, 2] { do n = 0 while (n < 2) { do n += 1"
-        ' foreach (j) in "ab" { say "{{i}}{{n}}{{j}}" hold } } }'
+        "start: foreach (i) in [1, 2] { do n = 0 while (n < 2) {"
+        ' foreach (j) in "ab" { say "{{i}}{{n}}{{j}}" hold } do n += 1 } }'
     )
     heard = []
     while not talk.has_ended:
         heard += talk()
-    assert heard == ["11a", "11b", "12a", "12b", "21a", "21b", "22a", "22b"]
+    assert heard == ["10a", "10b", "11a", "11b", "20a", "20b", "21a", "21b"]
 
 
 def test_a_while_looks_at_its_condition_before_it_goes_on() -> None:

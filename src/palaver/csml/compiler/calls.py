@@ -102,7 +102,7 @@ def _component(node: nodes.Call, unit: Unit, descriptor: Any) -> Evaluate:
         try:
             result = build(descriptor, name, arguments, at, frame.run)
         except SoftError as error:
-            return soften(frame.run, error, at)
+            return soften(frame.run, error, at, arguments)
         return finish(result, at, None, arguments)
 
     return component
@@ -123,7 +123,7 @@ def _builtin(node: nodes.Call, unit: Unit) -> Evaluate:
         try:
             result = function(run, arguments, at)
         except SoftError as error:
-            return soften(run, error, at)
+            return soften(run, error, at, arguments)
         except BudgetExceeded as error:
             raise located(error, at) from None
         return finish(result, at, None, arguments)

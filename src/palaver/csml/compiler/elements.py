@@ -18,6 +18,7 @@ from palaver.csml.stdlib.methods import MUTATING, call_method
 from palaver.csml.values import (
     Items,
     Members,
+    Secret,
     Value,
     content_type_of,
     null_because,
@@ -83,10 +84,11 @@ def resolver(elements: tuple[Element, ...]) -> Callable[[Frame], Resolved]:
             elif element.evaluate is None:
                 found.append(element.name)
             else:
-                key = element.evaluate(frame).data
+                value = element.evaluate(frame)
+                key = value.data
                 if key.__class__ is not int and key.__class__ is not str:
                     raise RunError(BAD_INDEX, element.at)
-                found.append(key)
+                found.append(Secret(key) if value.is_secure else key)
         return found
 
     return resolve

@@ -168,7 +168,7 @@ def _metadata_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) 
     def path(frame: Frame) -> Value:
         resolved = resolve(frame)
         key = resolved[0]
-        if key.__class__ is not str:
+        if not isinstance(key, str):
             raise RunError(BAD_INDEX, first.at)
         run = frame.run
         found = member(run.metadata, key)

@@ -25,6 +25,7 @@ from palaver.csml.values import (
     ClosureData,
     Items,
     Members,
+    Secret,
     Value,
     content_type_of,
     share,
@@ -240,6 +241,9 @@ def _assign_path(node: nodes.Assign, unit: Unit) -> Execute:
             return _refuse_secret(frame, value)
         value = recaptured(value, frame)
         resolved = resolve(frame)
+        if resolved[-1].__class__ is Secret:  # a secret must not become a member's name
+            frame.run.soft(NOT_ASSIGNED, elements[-1].at)
+            return 0
         if calls_method:  # what a method gives is nobody's: it is called, nothing is assigned
             old = find(frame) or Value(None, at)
             follow_path(frame.run, old, content_type_of(old), elements, resolved, quiet=False)
@@ -358,7 +362,7 @@ def _target(target: nodes.Target | None, unit: Unit) -> Name | None:
         value = evaluate(frame)
         if not isinstance(value.data, str):
             raise RunError(NOT_A_TEXT, value.position)
-        return value.data
+        return Secret(value.data) if value.is_secure else value.data
 
     return find
 
@@ -368,13 +372,15 @@ def _goto(node: nodes.Goto, unit: Unit) -> Execute:
     form = node.form
 
     def goto(frame: Frame) -> int:
-        run = frame.run
-        run.exit = Jump(
+        jump = Jump(
             form,
             step(frame) if step else None,
             flow(frame) if flow else None,
             bot(frame) if bot else None,
         )
+        if jump.bot is not None and any(part.__class__ is Secret for part in jump):
+            raise RunError(NOT_SHOWN, node.at)  # only the other bot knows what the names mean
+        frame.run.exit = jump
         return LEAVE
 
     return goto

@@ -23,7 +23,7 @@ from palaver.csml.stdlib.table import (
     Result,
 )
 from palaver.csml.texts import from_json, json_text, to_text, too_large
-from palaver.csml.values import SECURE, Members, Meta, Value, own_copy, share
+from palaver.csml.values import MASK, SECURE, Members, Meta, Value, own_copy, share
 from palaver.effects import CallFailed, HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
@@ -185,11 +185,12 @@ def send(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
         raise SoftError(NOT_A_REQUEST)
     answer = run.host.call(_outgoing(run, request))
     if isinstance(answer, CallFailed):
-        raise SoftError(answer.text)
+        raise SoftError(f"{MASK}: Connection Failed" if this.is_secure else answer.text)
     if not isinstance(answer, HttpAnswer):
         raise SoftError("failed to read response as JSON")
     if answer.status >= ERROR_STATUS:
-        raise failure(f"{answer.url}: status code {answer.status}", answer)
+        url = MASK if this.is_secure else answer.url  # its texts are part of the address
+        raise failure(f"{url}: status code {answer.status}", answer)
     return with_facts(from_json(answered_json(run, answer.body), at), answer, at)
 
 

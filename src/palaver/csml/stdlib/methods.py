@@ -7,6 +7,7 @@ rooted at `event` has the event's and then those of the value under `text` or `p
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from palaver.csml.failures import BudgetExceeded, SoftError
@@ -29,6 +30,7 @@ from palaver.csml.stdlib.time import TIME
 from palaver.csml.texts import data_from_json
 from palaver.csml.values import (
     KINDS,
+    MASK,
     METHOD_OWNERS,
     SECURE,
     ClosureData,
@@ -108,7 +110,7 @@ def call_method(
             receiver = owned(receiver)
         result = method.function(run, receiver, args, at)
     except SoftError as error:
-        return soften(run, error, at)
+        return soften(run, error, at, (this, *args))
     except BudgetExceeded as error:
         raise located(error, at) from None
     return finish(result, at, this, args)
@@ -147,13 +149,45 @@ def no_method(name: str, data: Data) -> str:
     return f"[{name}] is not a method of {METHOD_OWNERS[KINDS[data.__class__]]}"
 
 
-def soften(run: Run, error: SoftError, at: Position) -> Value:
-    """Says a soft error; the Null it leaves."""
+def soften(run: Run, error: SoftError, at: Position, involved: Iterable[Value] = ()) -> Value:
+    """Says a soft error; the Null it leaves.
+
+    Args:
+        involved: what the failed call worked on; secret texts among it are masked.
+    """
     place = error.at or at
+    text = error.text
+    for secret in secret_texts(involved):
+        text = text.replace(secret, MASK)
     info = {
         key: Value(data_from_json(json, place), place) for key, json in (error.info or {}).items()
     }
-    return run.soft(error.text, place, info)
+    return run.soft(text, place, info)
+
+
+def secret_texts(values: Iterable[Value]) -> Iterator[str]:
+    """The texts in secret values, longest first; the names of members too, where authors chose
+    them."""
+    found: set[str] = set()
+    waiting = [value for value in values if value.is_secure]
+    while waiting and len(found) < MAX_MASKED:
+        value = waiting.pop()
+        data = value.data
+        if isinstance(data, str):
+            found.add(data)
+        elif isinstance(data, Items):
+            waiting.extend(data)
+        elif isinstance(data, Members):
+            if value.meta is not None and value.meta.content_type is not None:
+                waiting.extend(member for member in data.values() if member.is_secure)
+            else:
+                found.update(data)
+                waiting.extend(data.values())
+    return iter(sorted(filter(None, found), key=len, reverse=True))
+
+
+MAX_MASKED: Final = 1000
+"""Texts looked for in one error; calls that fail with their argument's text take a text."""
 
 
 def located(error: BudgetExceeded, at: Position) -> BudgetExceeded:

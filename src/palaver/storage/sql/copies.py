@@ -166,7 +166,8 @@ def check(path: str) -> Health:
         if not problems:
             for table in _tables(connection):
                 rows[table] = connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608
-    return Health(path, os.path.getsize(path), schema, rows, tuple(problems))
+        size = _bytes_of(connection)
+    return Health(path, size, schema, rows, tuple(problems))
 
 
 def contents(connection: sqlite3.Connection) -> dict[str, TableContent]:
@@ -199,6 +200,13 @@ def _expected_shape() -> set[tuple[str, str]]:
         for migration in load_migrations("sqlite"):
             fresh.executescript(migration.script)
         return _shape(fresh)
+
+
+def _bytes_of(connection: sqlite3.Connection) -> int:
+    """With what stands in the write-ahead log only."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    size: int = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+    return size
 
 
 def _schema_of(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,94 @@
+"""What erasure and the noticing of changes ask of a storage."""
+
+from __future__ import annotations
+
+import pytest
+
+from palaver.model import Client
+from palaver.storage.protocol import Storage
+from tests.conformance.storage.makers import (
+    ANNA,
+    BERT,
+    NOW,
+    SECOND,
+    answer,
+    conversation,
+    person,
+    said,
+    session,
+    version,
+    write,
+)
+
+pytestmark = pytest.mark.anyio
+
+ON_PHONE = ANNA._replace(channel_id="phone")
+
+
+async def test_a_users_clients_are_found_on_all_channels(storage: Storage) -> None:
+    for client in (ANNA, ON_PHONE, BERT, ANNA._replace(bot_id="other")):
+        await write(storage, client)
+    assert await storage.clients_of_user("pizza", "anna") == (ON_PHONE, ANNA)
+    assert await storage.clients_of_user("pizza", "nobody") == ()
+    assert all(isinstance(c, Client) for c in await storage.clients_of_user("pizza", "anna"))
+
+
+async def test_what_is_counted_is_what_is_deleted(storage: Storage) -> None:
+    nothing = dict.fromkeys(("conversations", "turns", "memories", "states", "answers"), 0)
+    assert await storage.count_client(ANNA) == nothing
+    await write(storage, BERT, remembered={"a": "1"})
+    await write(
+        storage,
+        conversations=(conversation("c1"), conversation("c2")),
+        messages=said("hi", "hello"),
+        remembered={"a": "1", "b": "2", "c": "3"},
+        hold={"x": 1},
+        previous_bot={"y": 1},
+        answer=answer("k"),
+    )
+    counts = {"conversations": 2, "turns": 1, "memories": 3, "states": 2, "answers": 1}
+    assert await storage.count_client(ANNA) == counts
+    await storage.delete_client(ANNA)
+    assert await storage.count_client(ANNA) == nothing
+    assert (await storage.count_client(BERT))["memories"] == 1
+
+
+async def test_expired_rows_are_counted_for_they_are_there(storage: Storage) -> None:
+    await write(storage, remembered={"a": "1"}, expires_at=NOW - SECOND)
+    assert (await storage.count_client(ANNA))["memories"] == 1
+
+
+async def test_a_person_is_deleted_with_its_sessions(storage: Storage) -> None:
+    await storage.save_person(person("a" * 24))
+    await storage.save_person(person("b" * 24, "anna", channel_id="clustaar"))
+    await storage.save_person(person("c" * 24, "bert"))
+    await storage.save_session(session("1" * 24, person_id="a" * 24))
+    await storage.save_session(session("2" * 24, person_id="c" * 24))
+    found = await storage.persons_of_user("pizza", "anna")
+    assert [p.id for p in found] == ["a" * 24, "b" * 24]
+    await storage.delete_person("a" * 24)
+    assert await storage.person("a" * 24) is None
+    assert await storage.sessions_of("a" * 24) == ()
+    assert len(await storage.sessions_of("c" * 24)) == 1
+    assert [p.id for p in await storage.persons_of_user("pizza", "anna")] == ["b" * 24]
+
+
+async def test_stamps_tell_the_newest_build_and_whether_keys_changed(storage: Storage) -> None:
+    assert await storage.bot_stamps() == {}
+    await storage.save_version(version("v1"))
+    await storage.save_version(version("v2"))
+    await storage.save_keys("other", {"studio_key": "k"})
+    before = await storage.bot_stamps()
+    assert list(before) == ["other", "pizza"]
+    assert before["pizza"].version_id == "v2"
+    assert before["other"].version_id is None
+    await storage.replace_key("other", "studio_key", "another")
+    after = await storage.bot_stamps()
+    assert after["other"] != before["other"]
+    assert after["pizza"] == before["pizza"]
+
+
+async def test_the_stamp_stands_still_while_nothing_changes(storage: Storage) -> None:
+    await storage.save_version(version("v1"))
+    stamp = await storage.changes_stamp()
+    assert await storage.changes_stamp() == stamp

@@ -1,0 +1,128 @@
+"""The page of /metrics, and what counting costs."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from palaver.errors import Malformed
+from palaver.metrics import Metrics
+from palaver.model import Chosen, Client, Turn
+
+ANNA = Client("pizza", "web", "anna")
+
+
+def turn(chosen: Chosen = Chosen.HOLD, **changes: object) -> Turn:
+    fields: dict[str, object] = {
+        "request_id": "r",
+        "client": ANNA,
+        "received_at": datetime.now(UTC),
+        "conversation_id": "c",
+        "messages": (),
+        "conversation_end": False,
+        "interaction_order": 1,
+        "chosen": chosen,
+        "flow": "f",
+        "flow_id": "f",
+        "step": "s",
+        "is_held": True,
+        "memories": {},
+    }
+    return Turn(**(fields | changes))  # type: ignore[arg-type]
+
+
+def figures(metrics: Metrics) -> dict[str, float]:
+    """`name{label=value}` → figure, as Prometheus reads the page."""
+    found = {}
+    for family in text_string_to_metric_families(metrics.page().decode()):
+        for sample in family.samples:
+            labels = ",".join(f"{k}={v}" for k, v in sample.labels.items())
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def test_turns_are_counted_by_why_and_how() -> None:
+    metrics = Metrics()
+    for made in (
+        turn(),
+        turn(),
+        turn(Chosen.COMMAND, is_held=False, conversation_end=True),
+        turn(Chosen.DEFAULT, is_held=False),
+        turn(is_dropped=True),
+        None,
+    ):
+        metrics.ended(metrics.began(ANNA), made)
+    found = figures(metrics)
+    assert found["palaver_turns_total{chosen=hold,outcome=held}"] == 2
+    assert found["palaver_turns_total{chosen=command,outcome=ended}"] == 1
+    assert found["palaver_turns_total{chosen=default,outcome=open}"] == 1
+    assert found["palaver_turns_total{chosen=hold,outcome=dropped}"] == 1
+    assert found["palaver_turns_total{chosen=,outcome=replayed}"] == 1
+    assert found["palaver_turn_seconds_count"] == 6
+    assert found["palaver_turn_seconds_bucket{le=60.0}"] == 6
+
+
+def test_the_histogram_is_cumulative(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    moments = iter([0.0, 0.001, 0.0, 0.02, 0.0, 99.0])
+    monkeypatch.setattr("palaver.metrics.perf_counter", lambda: next(moments))
+    for _ in range(3):
+        metrics.ended(metrics.began(ANNA), turn())
+    found = figures(metrics)
+    assert found["palaver_turn_seconds_bucket{le=0.001}"] == 1
+    assert found["palaver_turn_seconds_bucket{le=0.01}"] == 1
+    assert found["palaver_turn_seconds_bucket{le=0.025}"] == 2
+    assert found["palaver_turn_seconds_bucket{le=60.0}"] == 2
+    assert found["palaver_turn_seconds_bucket{le=+Inf}"] == 3
+    assert found["palaver_turn_seconds_sum"] == pytest.approx(99.021)
+
+
+def test_turns_in_flight_and_failed_ones() -> None:
+    metrics = Metrics(waiting=lambda: 7)
+    first, second = metrics.began(ANNA), metrics.began(ANNA)
+    assert figures(metrics)["palaver_turns_in_flight"] == 2
+    metrics.failed(first, ValueError())
+    metrics.ended(second, turn())
+    found = figures(metrics)
+    assert found["palaver_turns_in_flight"] == 0
+    assert found["palaver_turn_seconds_count"] == 1
+    assert found["palaver_clients_waiting"] == 7
+
+
+def test_errors_calls_storage_and_the_process() -> None:
+    gauges = {"commits": 3.0, "units": 9.0, "queue": 2.0, "lag_s": 0.004, "pool free": 1.0}
+    metrics = Metrics(lambda: gauges)
+    metrics.answered_error(Malformed("no"))
+    metrics.called("http", "2xx", 0)
+    metrics.called("http", "failed", 0)
+    found = figures(metrics)
+    assert found["palaver_errors_total{kind=Malformed}"] == 1
+    assert found["palaver_outbound_total{kind=http,result=2xx}"] == 1
+    assert found["palaver_outbound_total{kind=http,result=failed}"] == 1
+    assert found["palaver_storage_commits_total"] == 3
+    assert found["palaver_storage_units_total"] == 9
+    assert found["palaver_storage_queue"] == 2
+    assert found["palaver_storage_lag_seconds"] == 0.004
+    assert found["palaver_storage_pool_free"] == 1
+    assert found["process_resident_memory_bytes"] > 1_000_000
+
+
+def test_nobody_is_named_on_the_page() -> None:
+    metrics = Metrics()
+    metrics.ended(metrics.began(ANNA), turn())
+    assert not re.search(r"anna|pizza", metrics.page().decode())
+
+
+def test_counting_a_turn_costs_less_than_three_microseconds() -> None:
+    metrics, made, rounds = Metrics(), turn(), 20_000
+    best = 1.0
+    for _ in range(5):
+        began = time.process_time()
+        for _ in range(rounds):
+            metrics.ended(metrics.began(ANNA), made)
+        best = min(best, (time.process_time() - began) / rounds)
+    assert best < 3e-6
