@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,17 @@ def test_every_module_says_what_it_is() -> None:
         if path.stat().st_size and not path.read_text("utf-8").startswith(('"""', 'r"""'))
     ]
     assert silent == []
+
+
+def test_no_expression_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5 gets `(?:…)*+` wrong (gh-106052); `(?>(?:…)*)` says the same."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in SOURCE.rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(r"\)[*+?]\+", line) and not line.lstrip().startswith("#")
+    ]
+    assert wrong == []
 
 
 def copied() -> dict[str, str]:

@@ -24,22 +24,22 @@ from palaver.csml.words import (
 )
 
 # All repetitions are possessive (`*+`, `++`): no pattern here can backtrack, so each is linear.
-BLANK_PATTERN: Final = r"(?:[ \t\n\r]++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z))*+"
+BLANK_PATTERN: Final = r"(?>(?:[ \t\n\r]++|//[^\n]*+|/\*(?>(?:[^*]++|\*(?!/))*)(?:\*/|\Z))*)"
 BLANKS: Final = re.compile(BLANK_PATTERN)
 NUMBER: Final = re.compile(
     r"(?P<float>[+-]?[0-9][0-9_]*+\.[0-9][0-9_]*+|\.[0-9][0-9_]*+)|[+-]?[0-9][0-9_]*+"
 )
 SIGNED_GROUP: Final = re.compile(rf"[+-]{BLANK_PATTERN}\(")
 CLOSURE_HEAD: Final = re.compile(
-    rf"\({BLANK_PATTERN}(?:{WORD_PATTERN}(?:{BLANK_PATTERN},{BLANK_PATTERN}{WORD_PATTERN})*+"
-    rf"{BLANK_PATTERN})?+(?:,{BLANK_PATTERN})?+\){BLANK_PATTERN}\{{"
+    rf"\({BLANK_PATTERN}(?>(?:{WORD_PATTERN}(?>(?:{BLANK_PATTERN},{BLANK_PATTERN}{WORD_PATTERN})*)"
+    rf"{BLANK_PATTERN})?)(?>(?:,{BLANK_PATTERN})?)\){BLANK_PATTERN}\{{"
 )
 NAMED: Final = re.compile(rf"({WORD_PATTERN}){BLANK_PATTERN}=(?!=)")
 MEMBER: Final = re.compile(rf"{BLANK_PATTERN}\.({WORD_PATTERN})")
 OPERATOR: Final = re.compile(rf"\|\||&&|!=|==|>=|<=|>|<|!?match(?!{WORD_CHARACTER})|[-+*/%]")
 ASSIGN: Final = re.compile(r"[%/*+-]?=")
 BANGS: Final = re.compile(r"!++")
-STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+STRING: Final = re.compile(r'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 KEY: Final = re.compile(r'"([^"]*+)"')
 INNER_KEY: Final = re.compile(r'\\"([^\\]*+)\\"')
 

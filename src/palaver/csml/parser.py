@@ -49,7 +49,7 @@ MAX_ERRORS: Final = 50
 
 _STEP_HEADER: Final = re.compile(rf"^[ \t]*+({WORD_PATTERN}):", re.MULTILINE)
 _INSIGNIFICANT: Final = re.compile(
-    rf'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+")|{BLANK_PATTERN}', re.DOTALL
+    rf'(?P<string>"[^"\\]*+(?>(?:\\.[^"\\]*+)*)")|{BLANK_PATTERN}', re.DOTALL
 )
 
 Names = tuple[tuple[str, str], ...]

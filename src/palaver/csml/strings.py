@@ -15,7 +15,7 @@ from palaver.csml.mistakes import BRACES, STRING_END, WRONG_ARGUMENT, Fatal, Mis
 from palaver.csml.nodes import Expression, Text
 from palaver.csml.source import NOWHERE
 
-UP_TO_OPENING: Final = re.compile(r"(?:[^\\{]++|\\.|\{(?!\{))*+(?=\{\{)", re.DOTALL)
+UP_TO_OPENING: Final = re.compile(r"(?>(?:[^\\{]++|\\.|\{(?!\{))*)(?=\{\{)", re.DOTALL)
 """What stands before the first `{{` whose first brace no backslash escapes."""
 
 ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)

@@ -272,7 +272,7 @@ def int_from_json(number: int) -> int | float:
         raise SoftError("Number is larger than a 64-bit integer") from None
 
 
-_NEGATIVE_ZERO = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|-0(?![0-9.eE])', re.DOTALL)
+_NEGATIVE_ZERO = re.compile(r'"(?>(?:[^"\\]++|\\.?)*)"?|-0(?![0-9.eE])', re.DOTALL)
 """Strings (to step over them), and the one integer that is a float in JSON (§4.7)."""
 
 

@@ -14,7 +14,7 @@ from palaver.csml.alphabet import OTHER_ALPHABETIC
 WORD_CHARACTER: Final = rf"(?:[\w\\-]|(?![\x00-\x7f])[{OTHER_ALPHABETIC}])"
 """One character of a word: a letter or digit of any script, `_`, `-` or a backslash."""
 
-WORD_PATTERN: Final = rf"(?:[\w\\-]++|(?![\x00-\x7f])[{OTHER_ALPHABETIC}]++)++"
+WORD_PATTERN: Final = rf"(?>(?:[\w\\-]++|(?![\x00-\x7f])[{OTHER_ALPHABETIC}]++)+)"
 """A whole word, always the longest: the hyphen in `total-1` belongs to it."""
 
 WORD: Final = re.compile(WORD_PATTERN)

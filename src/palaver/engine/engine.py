@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -122,9 +122,18 @@ class Engine:
         """How many requests wait for another turn of their client."""
         return self._turns.waiting()
 
-    def exclusively(self, client: Client) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def exclusively(self, client: Client) -> AsyncIterator[None]:
         """The client's turn, for a change from elsewhere: it interrupts none and is not lost."""
-        return self._turns.turn(client)
+        async with self._turns.turn(client):
+            opened = await self._storage.begin_turn(client, self._clock.now())
+            if isinstance(opened, Leased):
+                opened = await self._outwait(client, None)
+            try:
+                await opened.lease()  # the change itself is made by other calls of the storage
+                yield
+            finally:
+                await opened.abandon()
 
     # --- repeats and interruptions ---------------------------------------------------------
 

@@ -110,7 +110,7 @@ def problems_of(message: str) -> tuple[tuple[tuple[str, ...], str], ...]:
 
 
 # Strings are consumed whole, unterminated ones to the end of the body; possessive, so linear.
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _DELTA: Final = tuple(1 if byte in b"[{" else -1 if byte in b"]}" else 0 for byte in range(256))
 

@@ -189,7 +189,7 @@ do t = Time() do t.add_time(event)
 say nothing(event)
 say {"a": event}.a say {"a": event}["a"] say {"a": {"b": event}}.a.b say [[event]][0][0]
 say {"a": event}.keys() say {"a": event}.values() say {"a": event}.length()
-say {"a": event}.assign({"b": event}) 
+say {"a": event}.assign({"b": event})
 do o = {"k": 1} do o.assign({"b": event}) say o say o.b hold
 say "{{ {\"a\": event} }}"
 say event.more.deep say event.more say event.more.list[0] say event.more.list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -396,7 +397,7 @@ def test_a_second_positional_argument_behind_a_named_one_is_fatal() -> None:
 
 def test_the_answer_of_an_app_is_interpolated() -> None:
     def answered(text: str) -> list[Any]:
-        body = '{"data": "%s"}' % text
+        body = json.dumps({"data": text})
         host = FakeHost(answers=[HttpAnswer(200, {}, body)])
         return texts('do x = 2 say App("a")', host=host, has_apps=True)
 

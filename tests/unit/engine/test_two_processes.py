@@ -222,3 +222,28 @@ async def test_a_call_whose_lease_cannot_be_taken_is_not_made(postgres_url: str)
             await one.send(step="call")
         assert one.outbound.calls == 0
         assert said(await other.send()) == ["1"]
+
+
+async def test_a_change_from_elsewhere_waits_for_turns_everywhere(postgres_url: str) -> None:
+    async with two(postgres_url) as (one, other):
+        calling = asyncio.create_task(one.send(step="call"))
+        await one.outbound.called.wait()
+        read = []
+
+        async def change() -> None:
+            async with other.engine.exclusively(ANNA):
+                read.append(await other.storage.find_memory(ANNA, "n", datetime.now(UTC)))
+                await other.storage.save_memory(
+                    ANNA, "n", 41, now=datetime.now(UTC), expires_at=None
+                )
+                await asyncio.sleep(0.05)
+
+        changing = asyncio.create_task(change())
+        await asyncio.sleep(0.05)
+        assert not read
+        one.outbound.may_answer.set()
+        assert said(await calling) == ["called 1"]
+        while not read:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert said(await one.send()) == ["42"]
+        await changing

@@ -355,7 +355,12 @@ async def test_an_abandoned_lease_is_free_at_once(postgres_url: str) -> None:
         turn = await begin(one)
         await turn.lease()
         await turn.abandon()
+        assert await driver_of(two).read("SELECT count(*) FROM client", ()) == [(0,)]
         assert await add_one(two) == 1
+        turn = await begin(one)
+        await turn.lease()
+        await turn.abandon()
+        assert await add_one(two) == 2
 
 
 @pytest.fixture

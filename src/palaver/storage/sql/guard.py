@@ -47,6 +47,8 @@ class SharedTurn:
         client: Client,
         fence: int,
         request: bytes | None,
+        *,
+        is_new: bool,
     ) -> None:
         self._turns = turns
         self._driver = driver
@@ -55,6 +57,7 @@ class SharedTurn:
         self._key = client_key(client)
         self._fence = fence
         self._request = request
+        self._is_new = is_new
         self._is_leased = self._is_over = False
         self._renewing: asyncio.Task[None] | None = None
         self._state = ClientState()
@@ -109,9 +112,12 @@ class SharedTurn:
         if transaction is not None:
             await transaction.rollback()
         elif self._is_leased and not self._is_over:
-            sql = self._turns.statement("drop_lease")
+            lease = [(self._key, self._fence)]
+            unit: list[Statement] = [(self._turns.statement("drop_lease"), lease)]
+            if self._is_new:
+                unit.append((self._turns.statement("drop_new_client"), lease))
             with suppress(StorageError):  # it ends by itself
-                await self._driver.write([(sql, [(self._key, self._fence)])])
+                await self._driver.write(unit)
         self._is_over = True
 
     def _stop_renewing(self) -> None:
@@ -136,7 +142,8 @@ async def begin_shared_turn(
         request = request_digest(*repeat)
     transaction, results = await _begin(driver, commands)
     try:
-        if not results[0]:
+        is_new = not results[0]
+        if is_new:
             insert = (turns.statement("ensure_client"), (key, *client))
             results = (await transaction.run([insert, *commands]))[1:]
         fence, owner, holder, age_us, left_us = _lock_of(results[0])
@@ -146,7 +153,7 @@ async def begin_shared_turn(
             await transaction.rollback()
             is_same = request is not None and holder == request
             return Leased(max(0, age_us) / 1e6, is_same)
-        turn = SharedTurn(turns, driver, transaction, client, fence, request)
+        turn = SharedTurn(turns, driver, transaction, client, fence, request, is_new=is_new)
         turn._state = turns.state_from_rows(results[1], now_us)
         if repeat is not None:
             turn.answer = turns.answer_from_rows(*repeat, results[2])

@@ -63,6 +63,14 @@ SELECT 1 / count(*) FROM client WHERE client = ?1 AND fence = ?2;
 UPDATE client SET lease_owner = NULL, lease_request = NULL, lease_began = NULL, lease_until = NULL
  WHERE client = ?1 AND fence = ?2;
 
+-- name: drop_new_client
+-- The row of a client who was new and of whom nothing was stored.
+DELETE FROM client c WHERE c.client = ?1 AND c.fence = ?2
+   AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = ?1)
+   AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = ?1)
+   AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = ?1)
+   AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = ?1);
+
 -- name: purge_conversations
 -- Some of the expired conversations.
 DELETE FROM conversation WHERE (client, id) IN (

@@ -1,0 +1,279 @@
+"""No program takes more than its budget: every limit ends the turn by its name and line.
+
+Each bomb here goes off in well under a second (product.md §7).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from palaver.csml.failures import BudgetExceeded
+from palaver.csml.state import Limits
+from tests.unit.csml.talking import Talk
+
+SOON_S = 1.0
+"""What a test of a bomb may take on a loaded machine; most take milliseconds."""
+
+
+def blow(flow: str, **options: Any) -> Talk:
+    """Runs a program that must end by a limit, and soon."""
+    talk = Talk(flow, limits=options.pop("limits", Limits(instructions=200_000)), **options)
+    began = time.process_time()
+    talk("a" * options.pop("event", 1))
+    assert time.process_time() - began < SOON_S
+    assert talk.failure is not None, "no limit ended it"
+    return talk
+
+
+def at_line(talk: Talk) -> int:
+    assert talk.failure is not None
+    return int(talk.failure.text.rpartition(" at line ")[2].partition(",")[0])
+
+
+# --- instructions ------------------------------------------------------------------------------
+
+ENDLESS: list[tuple[str, str]] = [
+    ("a while", "start:\n  while (true) { }"),
+    ("a while with work", "start:\n  while (true) { do x = 1 }"),
+    ("nested loops", "start:\n  do a = [].init(2000)\n"
+     "  foreach (i) in a { foreach (j) in a { do x = 1 } }"),
+    ("a foreach over what grows", "start:\n  do a = [1]\n"
+     "  while (true) { foreach (x) in a { do a.push(x) } }"),
+    ("a function", "fn f(x) {\n  while (true) { do x = 1 }\n}\nstart: do f(1)"),
+    ("functions that call many", "fn f(n) {\n  if (n > 0) { do f(n - 1) do f(n - 1) }\n}\n"
+     "start: do f(60)"),
+    ("a closure", "start:\n  do a = [].init(1000)\n"
+     "  do a.map((x) { return a.map((y) { return a.map((z) { return 1 }) }) })"),
+    ("a reduce", "start:\n  do a = [].init(2000)\n"
+     "  while (true) { do a.reduce(0, (acc, x) { return acc }) }"),
+    ("finding", "start:\n  do a = [].init(10000)\n  while (true) { do a.find(5) }"),
+    ("matching", "start:\n  do a = [].init(10000)\n  while (true) { if (5 match a) say 1 }"),
+    ("long texts", "start:\n  do s = \"{{[].init(20000)}}\"\n"
+     "  while (true) { do t = \"{{s}}!\" }"),
+    ("steps of many", "start:\n  foreach (x) in [].init(9000) { do y = [].init(9000) }"),
+    ("slices", "start:\n  do a = [].init(100000)\n  while (true) { do b = a.slice(0) }"),
+    ("removals at the front", "start:\n  do a = [].init(90000)\n"
+     "  while (true) { do a.remove_at(0) do a.push(1) }"),
+    ("copies", "start:\n  do a = [].init(90000)\n  while (true) { do b = a do b.push(1) }"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "flow"), ENDLESS, ids=[what for what, _ in ENDLESS])
+def test_work_without_end_ends_by_the_number_of_instructions(what: str, flow: str) -> None:
+    talk = blow(flow)
+    assert talk.limit == "max_instructions"
+    assert "needs more than max_instructions (200000)" in str(talk.failure)
+
+
+def test_the_line_of_the_loop_is_named() -> None:
+    assert at_line(blow("start:\n  say 1\n  while (true) { do x = 1 }")) == 3
+    assert at_line(blow("start:\n\n  while (true) { foreach (x) in [1, 2] {\n do x = 1 } }")) in (
+        3,
+        3,
+    )
+
+
+def test_what_was_said_before_a_limit_stays_said() -> None:
+    talk = Talk("start: say 1 remember x = 2 while (true) { }", limits=Limits(instructions=1000))
+    assert talk()[0] == "1"
+    assert talk.remembered == {"x": 2}
+
+
+def test_a_budget_is_no_error_that_a_condition_swallows() -> None:
+    talk = blow("fn f() { while (true) { } }\nstart: if (f()) { say 1 } say !f() say 2")
+    assert talk.limit == "max_instructions"
+
+
+def test_a_budget_is_no_error_that_map_softens() -> None:
+    assert blow("start: do [1].map((x) { while (true) { } }) say 2").limit == "max_instructions"
+    assert blow("start: do x = 1 do x += [1].map((x) { while (true) { } })").limit
+
+
+def test_a_little_work_needs_no_look_at_the_clock() -> None:
+    looks: list[int] = []
+    talk = Talk("start: do i = 0 while (i < 100) { do i += 1 }", on_slice=lambda: looks.append(1))
+    talk()
+    assert looks == []
+    talk = Talk("start: do i = 0 while (i < 50000) { do i += 1 }", on_slice=lambda: looks.append(1))
+    talk()
+    assert 2 <= len(looks) <= 20
+
+
+def test_the_clock_may_end_a_turn_at_its_line() -> None:
+    def late() -> None:
+        raise BudgetExceeded("the turn computes too long", "turn_compute_s")
+
+    talk = Talk("start:\n  while (true) { }", on_slice=late)
+    assert talk() == ["!! the turn computes too long at line 2, column 3 at flow [main]"]
+    assert talk.limit == "turn_compute_s"
+
+
+# --- sizes -------------------------------------------------------------------------------------
+
+SMALL = Limits(instructions=1_000_000, value_bytes=100_000)
+
+HUGE: list[tuple[str, str]] = [
+    ("a doubling text", 'start:\n  do s = "x"\n  while (true) { do s = "{{s}}{{s}}" }'),
+    ("an added text", 'start:\n  do s = "x"\n  while (true) { do s = s + s }'),
+    ("a compound text", 'start:\n  do s = "x"\n  while (true) { do s += s }'),
+    ("a doubling array", "start:\n  do a = [1]\n  while (true) { do a = a.append(a) }"),
+    ("a huge init", "start:\n  do a = [].init(9223372036854775807)"),
+    ("a replacement", 'start:\n  do s = "a"\n  while (true) { do s = s.replace_all("a", "aa") }'),
+    ("a text of a bomb", "start:\n  do a = [1]\n  do i = 0\n"
+     "  while (i < 60) { do i += 1 do a = [a, a] }\n  say \"{{a}}\""),
+    ("joining a bomb", "start:\n  do a = [1]\n  do i = 0\n"
+     "  while (i < 60) { do i += 1 do a = [a, a] }\n  say a.join(\",\")"),
+    ("JSON of a bomb", "start:\n  do a = [1]\n  do i = 0\n"
+     "  while (i < 60) { do i += 1 do a = [a, a] }\n  say a.to_string().length()"),
+    ("a yaml of a bomb", "start:\n  do a = [1]\n  do i = 0\n"
+     "  while (i < 60) { do i += 1 do a = [a, a] }\n  say a.to_yaml().length()"),
+    ("a text joined of many", "start:\n  do a = [].init(10000)\n  say a.join(\"{{event}}\")"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "flow"), HUGE, ids=[what for what, _ in HUGE])
+def test_a_value_that_grows_without_end_ends_the_turn(what: str, flow: str) -> None:
+    talk = blow(flow, limits=SMALL)
+    assert talk.limit in ("max_value_bytes", "max_instructions")
+    assert talk.limit is not None
+    assert talk.limit in talk.failure.text  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("keep", ["remember", "do"])
+def test_a_bomb_is_neither_stored_nor_held(keep: str) -> None:
+    talk = blow(
+        "start:\n  remember ok = 1\n  do a = [1]\n  do i = 0\n"
+        f"  while (i < 60) {{ do i += 1 do a = [a, a] }}\n  {keep} b = a\n  hold",
+        limits=SMALL,
+    )
+    assert talk.limit == "max_value_bytes"
+    assert talk.hold is None
+    assert "b" not in talk.memories
+
+
+def test_saying_a_bomb_is_fatal() -> None:
+    talk = blow(
+        "start:\n  do a = [1]\n  do i = 0\n  while (i < 60) { do i += 1 do a = [a, a] }\n  say a"
+    )
+    assert "payload exceeds max payload size (16kb) at line 4" in talk.failure.text  # type: ignore[union-attr]
+
+
+def test_comparing_bombs_ends_the_turn() -> None:
+    talk = blow(
+        "start:\n  do a = [1] do b = [1]\n  do i = 0\n"
+        "  while (i < 60) { do i += 1 do a = [a, a] do b = [b, b] }\n  say a == b",
+        limits=Limits(instructions=1_000_000),
+    )
+    assert talk.limit == "max_compared"
+
+
+def test_another_payload_limit_is_named() -> None:
+    talk = blow('start:\n  say "{{event}}{{event}}"', limits=Limits(payload_bytes=1))
+    assert talk.limit == "max_payload_bytes"
+    assert at_line(talk) == 2
+
+
+def test_too_many_messages_end_the_turn() -> None:
+    talk = Talk("start:\n  while (true) { say 1 }", limits=Limits(messages=5))
+    messages = talk()
+    assert messages[:5] == ["1"] * 5
+    assert "the turn says more than max_messages (5)" in messages[5]
+    assert talk.limit == "max_messages"
+
+
+def test_soft_errors_count_as_messages_and_logs_do_not_grow_without_end() -> None:
+    talk = Talk("start: while (true) { do nope.x }", limits=Limits(messages=5))
+    assert len(talk()) == 6
+    talk = Talk("start: do i = 0 while (i < 99) { do i += 1 log i }", limits=Limits(messages=5))
+    talk()
+    assert len(talk.logs) == 5
+
+
+# --- depth -------------------------------------------------------------------------------------
+
+DEEP: list[tuple[str, str]] = [
+    ("a function", "fn f(n) {\n  return f(n + 1)\n}\nstart: say f(1)"),
+    ("two functions", "fn f(n) { return g(n) }\nfn g(n) { return f(n) }\nstart: say f(1)"),
+    ("in a condition", "fn f(n) { if (f(n)) { return 1 } }\nstart: say f(1)"),
+    ("in arguments", "fn f(n) { return f(f(n)) }\nstart: say f(1)"),
+    ("in a closure", "fn f(n) { return [n].map((x) { return f(x) }) }\nstart: say f(1)"),
+    ("in deep expressions",
+     "fn f(n) { return [[[[[[[[f([[[[n]]]])]]]]]]]] }\nstart: say f(1)"),
+    ("in a reduce", "fn f(n) { return [1, 2].reduce(0, (a, x) { return f(x) }) }\nstart: say f(1)"),
+    ("in a loop", "fn f(n) { foreach (i) in [1] { while (true) { do f(i) } } }\nstart: say f(1)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "flow"), DEEP, ids=[what for what, _ in DEEP])
+def test_recursion_without_end_ends_by_its_depth(what: str, flow: str) -> None:
+    talk = blow(flow, limits=Limits())
+    assert talk.limit == "max_depth"
+    assert "max_depth (300)" in talk.failure.text  # type: ignore[union-attr]
+
+
+def test_recursion_may_be_as_deep_as_the_limit_says() -> None:
+    flow = "fn f(n) { if (n < 2) { return 1 } return f(n - 1) + 1 }\nstart: say f(event.to_int())"
+    assert Talk(flow)("300") == ["300"]
+    assert "max_depth (300)" in Talk(flow)("301")[0]
+
+
+def test_a_call_that_failed_in_a_condition_leaves_no_depth_behind() -> None:
+    flow = (
+        "fn bad(n) { return null + n }\n"
+        "start: do i = 0 while (i < 1000) { do i += 1 if (bad(1)) { say 0 } } say i"
+    )
+    assert Talk(flow)() == ["1000"]
+
+
+def test_a_deep_value_is_refused_where_it_would_be_walked() -> None:
+    flow = (
+        "start:\n  do a = [1]\n  do i = 0\n"
+        '  while (i < 5000) {{ do i += 1 do a = [a] }}\n  {}\n  say "still here"'
+    )
+    for use in ("say a", 'say "{{a}}"', "remember b = a", "do b = a.to_string()", "say a == [a]",
+                "do c = a == a", "say a.to_yaml()", "log a", "debug a", "hold",
+                "say a.flatten().length()", "do b = Base64(a)"):  # fmt: skip
+        talk = Talk(flow.format(use))
+        found = talk()
+        assert all(isinstance(message, str) for message in found), use
+
+
+# --- regular expressions -----------------------------------------------------------------------
+
+REGEX = [
+    'say event.match_regex("^(a+)+$")',
+    'say event.match_regex("(a|aa)*b")',
+    'say event.contains_regex("(.*a){30}b")',
+    'say event.replace_regex("(a*)*c", "x").length()',
+    'say event.match_regex("(a?){50}a{50}b")',
+    'do p = "(" do i = 0 while (i < 10) { do i += 1 do p = "({{p}}" } say event.match_regex(p)',
+    'say event.match_regex("((a{0,100}){0,100}){0,100}b")',
+]
+
+
+@pytest.mark.parametrize("body", REGEX)
+def test_no_expression_takes_long(body: str) -> None:
+    talk = Talk(f"start: {body}")
+    began = time.process_time()
+    talk("a" * 20_000)
+    assert time.process_time() - began < SOON_S
+
+
+def test_a_bomb_of_xml_or_yaml_does_not_go_off() -> None:
+    laughs = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><l>&b;</l>'
+    anchors = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
+    began = time.process_time()
+    Talk("start: say event.from_xml()")(laughs)
+    Talk("start: say event.from_yaml()")(anchors)
+    assert time.process_time() - began < SOON_S
+
+
+# --- several bombs at once ---------------------------------------------------------------------
+
+
+def test_calls_of_the_outside_have_no_budget_of_instructions() -> None:
+    talk = Talk("start: say Time().unix() > 0", limits=Limits(instructions=100))
+    assert talk() == ["true"]
