@@ -128,5 +128,9 @@ class Throttled(RequestError):
     retryable = True
 
 
+class JobError(PalaverError):
+    """A job that cannot be enqueued, found or run."""
+
+
 class ConfigError(PalaverError):
     """A folder, a setting or an option that cannot be used; says where and what to do."""

@@ -207,6 +207,54 @@ class Session:
     data: JsonObject = field(default_factory=dict)
 
 
+# --- jobs --------------------------------------------------------------------------------------
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A task to be run later, at least once.
+
+    `client`: whom it is about: its jobs run one at a time, in order, and are erased with it.
+    `lock`: the same for any other name; at most one of the two. `key`: at most one job waits under
+    it. `run_at`: not before then; None: at once. `max_attempts`: instead of the task's own.
+    """
+
+    task: str
+    arguments: JsonObject = msgspec.field(default_factory=dict)
+    client: Client | None = None
+    lock: str | None = None
+    key: str | None = None
+    run_at: datetime | None = None
+    max_attempts: int | None = None
+    queue: str = "default"
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life; one that succeeded is deleted."""
+
+    WAITING = "waiting"
+    """Due now or later, or behind another job of its lock."""
+    RUNNING = "running"
+    """A worker has it, or had it when it died."""
+    DEAD = "dead"
+    """It failed for good: for an operator to look at, and to retry or cancel."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One stored launch of a task. `attempts` have failed so far, the last one with `error`."""
+
+    id: int
+    task: str
+    arguments: JsonObject
+    status: JobStatus
+    attempts: int
+    queue: str = "default"
+    lock: str | None = None
+    key: str | None = None
+    run_at: datetime | None = None
+    max_attempts: int | None = None
+    error: str | None = None
+
+
 # --- a turn's result ---------------------------------------------------------------------------
 
 

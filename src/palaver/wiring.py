@@ -37,9 +37,11 @@ from palaver.services.changes import Watcher
 from palaver.services.chat import Chat, note_secrets_of
 from palaver.services.expiry import purge_for_ever
 from palaver.storage.cipher import Cipher
+from palaver.storage.copies import DatabaseFile
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Credentials, Storage
-from palaver.storage.urls import open_storage
+from palaver.storage.sql.copies import SqliteFile
+from palaver.storage.urls import open_storage, sqlite_file
 from palaver.tracing import find_tracing
 from palaver.types import JsonObject, SystemClock
 
@@ -170,6 +172,22 @@ async def open_beside(settings: ServerSettings) -> AsyncIterator[Storage]:
 def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Credentials]:
     """The stored keys, for `palaver keys`; the server may be running."""
     return open_beside(settings)
+
+
+def database_file(settings: ServerSettings) -> DatabaseFile | None:
+    """The database, for commands that copy it; None when it is no file."""
+    path = sqlite_file(settings.database)
+    return None if path is None else SqliteFile(path)
+
+
+async def upgrade_database(settings: ServerSettings) -> None:
+    """Brings the schema up to date. No server may be running on SQLite."""
+    storage = open_storage(settings.database)
+    await storage.open()
+    try:
+        await storage.check()
+    finally:
+        await storage.close()
 
 
 # --- bots --------------------------------------------------------------------------------------

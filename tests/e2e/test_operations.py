@@ -29,7 +29,8 @@ TALK = """start:
 TELLTALE = """start:
   say "Your PIN?"
   hold_secure
-  log warn "the author logs {{event}} and {{_env.TOKEN}}"
+  log warn "the author logs {{event}}"
+  log warn "the author logs {{_env.TOKEN}}"
   do answer = HTTP("http://127.0.0.1:%d/a?token={{_env.TOKEN}}").set({"Authorization": "Bearer {{_env.TOKEN}}"}).get().send()
   say "Thanks"
   goto end
@@ -77,19 +78,23 @@ def test_log_lines_carry_the_turn_and_no_secrets(serving: Serving) -> None:
     for text in ("hi", PIN):
         answer = server.request("POST", "/run", json=run_body("ann", text), headers=keys)
         assert answer.status_code == 200
-    refused = server.request("POST", "/run", json={}, headers={"x-api-key": "the-engine-kez"})
+    refused = server.request(
+        "POST", "/run", json=run_body("ann", "x"), headers={"x-api-key": "the-engine-kez"}
+    )
     assert refused.status_code == 403
     assert server.stop() == 0
-    lines = [json.loads(line) for line in server.log]
-    (author,) = [line for line in lines if line["logger"] == "palaver.bot"]
-    assert author["message"] == "the author logs … and …"
+    lines = [json.loads(line) for line in server.log if line.startswith("{")]
+    secure, author = [line for line in lines if line["logger"] == "palaver.bot"]
+    assert secure["message"] == "secure variables can not be logged"
+    assert author["message"] == "the author logs …"
     assert author["level"] == "warn"
     assert len(author["turn"]) == 12
+    assert author["turn"] == secure["turn"]
     log = server.log_text()
     for secret in (PIN, ENV, SECRET, "the-engine-ke", "Bearer the"):
         assert secret not in log
     files = b"".join(path.read_bytes() for path in server.place.glob("palaver.db*"))
-    for secret in (PIN, ENV, "Your PIN?"):
+    for secret in (PIN, ENV):  # flows stay plain
         assert secret.encode() not in files
 
 

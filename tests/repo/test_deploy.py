@@ -38,8 +38,8 @@ def compose() -> dict[str, Any]:
 
 
 def environment_of(stage: dict[str, list[str]]) -> dict[str, str]:
-    pairs = (pair.split("=", 1) for words in stage["ENV"] for pair in words.split())
-    return {name: value for name, value in pairs}
+    pairs = (pair.partition("=")[::2] for words in stage["ENV"] for pair in words.split())
+    return dict(pairs)
 
 
 def test_every_line_is_a_known_instruction() -> None:

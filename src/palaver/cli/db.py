@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,7 @@ import click
 
 from palaver.cli.options import database_option, join_settings
 from palaver.problems import UsageError
-from palaver.storage.sql import copies
-from palaver.storage.urls import sqlite_file
+from palaver.storage.copies import Copy, DatabaseFile, Health
 
 
 @click.group()
@@ -29,7 +29,7 @@ def check_database(database: str | None) -> int:
 
     Exits with 1 when it is not.
     """
-    health = copies.check(_file(database, "check"))
+    health = _file(database, "check").check()
     _say(health, _health_lines)
     return 1 if health.problems else 0
 
@@ -42,7 +42,7 @@ def back_up_database(target: str, database: str | None) -> None:
 
     The copy is compared with what was read before it gets its name.
     """
-    _say(copies.back_up(_file(database, "backup"), target), _copy_lines)
+    _say(_file(database, "backup").back_up(target), _copy_lines)
 
 
 @db.command("restore")
@@ -54,44 +54,33 @@ def restore_database(backup: str, database: str | None, *, yes: bool) -> None:
 
     What was there is kept beside it.
     """
-    import os
-
-    path = _file(database, "restore")
-    if os.path.exists(path) and not yes:
+    file = _file(database, "restore")
+    if os.path.exists(file.path) and not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"{path} is there already: give --yes to replace it")
-        click.confirm(f"Replace {path} by {backup}?", abort=True, err=True)
-    _say(copies.restore(backup, path), _copy_lines)
+            raise UsageError(f"{file.path} is there already: give --yes to replace it")
+        click.confirm(f"Replace {file.path} by {backup}?", abort=True, err=True)
+    _say(file.restore(backup), _copy_lines)
 
 
 @db.command("upgrade")
 @database_option
 def upgrade_database(database: str | None) -> None:
     """Bring the schema up to date. On SQLite `palaver serve` does so by itself."""
-    asyncio.run(_upgrade(join_settings({"database": database}).database))
+    from palaver.wiring import upgrade_database as upgrade
+
+    asyncio.run(upgrade(join_settings({"database": database})))
     click.echo("the schema is up to date")
 
 
-async def _upgrade(url: str) -> None:
-    from palaver.storage.urls import open_storage
+def _file(database: str | None, command: str) -> DatabaseFile:
+    """The SQLite database. Raises: UsageError: it is another one."""
+    from palaver.wiring import database_file
 
-    storage = open_storage(url)
-    await storage.upgrade()
-    await storage.open()
-    try:
-        await storage.check()
-    finally:
-        await storage.close()
-
-
-def _file(database: str | None, command: str) -> str:
-    """The file of the SQLite database. Raises: UsageError: it is none."""
-    url = join_settings({"database": database}).database
-    path = sqlite_file(url)
-    if path is None:
+    file = database_file(join_settings({"database": database}))
+    if file is None:
         tool = {"backup": "pg_dump", "restore": "pg_restore"}.get(command, "PostgreSQL's own tools")
         raise UsageError(f"`palaver db {command}` is for SQLite files; for PostgreSQL use {tool}")
-    return path
+    return file
 
 
 def _say(result: Any, lines: Callable[[Any], list[str]]) -> None:
@@ -102,13 +91,13 @@ def _say(result: Any, lines: Callable[[Any], list[str]]) -> None:
         click.echo(json.dumps(dataclasses.asdict(result), indent=2, ensure_ascii=False))
 
 
-def _health_lines(health: copies.Health) -> list[str]:
+def _health_lines(health: Health) -> list[str]:
     lines = [f"{health.path}: {health.bytes:,} bytes, schema {health.schema}"]
     lines += [f"  {table:14}{rows:>12,}" for table, rows in health.rows.items()]
     return [*lines, *(health.problems or ("sound",))]
 
 
-def _copy_lines(copy: copies.Copy) -> list[str]:
+def _copy_lines(copy: Copy) -> list[str]:
     lines = [f"{copy.path}: {copy.bytes:,} bytes, sha256 {copy.sha256}"]
     lines += [f"  {table:14}{content.rows:>12,}" for table, content in copy.tables.items()]
     if copy.kept is not None:

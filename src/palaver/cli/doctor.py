@@ -15,7 +15,6 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +27,7 @@ from palaver.cli.options import database_option, folders_argument, join_settings
 from palaver.config import ServerSettings
 from palaver.errors import PalaverError
 from palaver.folder import BotFolder
-from palaver.storage.urls import sqlite_file
+from palaver.storage.copies import DatabaseFile
 
 Level = Literal["ok", "warning", "error"]
 
@@ -103,10 +102,10 @@ def examine(paths: Sequence[Path], options: dict[str, object]) -> Iterator[Findi
     yield from _exposure(settings, good)
     yield _secret_key(settings)
     yield from _allowed_hosts(settings)
-    path = sqlite_file(settings.database)
-    if path is not None:
-        yield from _place(path)
-    yield from asyncio.run(_database(settings, path))
+    file = _file(settings)
+    if file is not None:
+        yield from _place(file)
+    yield from asyncio.run(_database(settings, file))
 
 
 # --- the machine -------------------------------------------------------------------------------
@@ -233,9 +232,15 @@ def _is_wide(entry: str) -> bool:
 # --- the database ------------------------------------------------------------------------------
 
 
-def _place(path: str) -> Iterator[Finding]:
-    """The disk and the lock of a SQLite file."""
-    folder = os.path.dirname(os.path.abspath(path))
+def _file(settings: ServerSettings) -> DatabaseFile | None:
+    from palaver.wiring import database_file
+
+    return database_file(settings)
+
+
+def _place(file: DatabaseFile) -> Iterator[Finding]:
+    """The disk and the lock of a database that is a file."""
+    folder = os.path.dirname(os.path.abspath(file.path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         yield Finding(
             "disk",
@@ -263,7 +268,8 @@ def _place(path: str) -> Iterator[Finding]:
         )
     else:
         yield Finding("sync", "ok", text)
-    yield _lock(path)
+    user = "a server is using" if file.is_in_use() else "no server uses"
+    yield Finding("lock", "ok", f"{user} the database")
 
 
 def _sync_seconds(folder: str, tries: int = 5) -> float:
@@ -281,25 +287,12 @@ def _sync_seconds(folder: str, tries: int = 5) -> float:
     return sorted(times)[tries // 2]
 
 
-def _lock(path: str) -> Finding:
-    if not os.path.exists(f"{path}-lock"):
-        return Finding("lock", "ok", "no server uses the database")
-    from palaver.errors import Unavailable
-    from palaver.storage.sql.sqlite import take_lock
-
-    try:
-        with closing(take_lock(path)):
-            return Finding("lock", "ok", "no server uses the database")
-    except Unavailable:
-        return Finding("lock", "ok", "a server is using the database")
-
-
-async def _database(settings: ServerSettings, path: str | None) -> list[Finding]:
+async def _database(settings: ServerSettings, file: DatabaseFile | None) -> list[Finding]:
     from palaver.cli.banner import shown_database
     from palaver.wiring import open_beside
 
     shown = shown_database(settings.database)
-    if path is not None and not os.path.exists(path):  # noqa: ASYNC240 - one look
+    if file is not None and not os.path.exists(file.path):  # noqa: ASYNC240 - one look
         return [Finding("database", "ok", f"{shown} is not there yet; `palaver serve` makes it")]
     findings = []
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from palaver.csml.operators import MAX_COMPARED, equal, equal_within
+from palaver.csml.operators import Allowance, equal, equal_within
 from palaver.csml.values import Items, Members, Value, content_type_of
 
 _LOOKED_INTO: Final = frozenset({"button", "object"})
@@ -45,11 +45,24 @@ def _matches_plainly(a: Value, b: Value, spend: Callable[[int], object] | None) 
     """Rules 4 to 6."""
     items_a, items_b = _array(a), _array(b)
     if items_a is None and items_b is None:
-        return equal(a, b)
+        return _counted(equal, a, b, spend)
     if items_a is not None and items_b is not None:
-        return equal_within(a, b, [MAX_COMPARED])
+        return _counted(equal_within, a, b, spend)
     items, other = (items_a, b) if items_a is not None else (items_b, a)
     return _is_among(other, items or Items(), spend)
+
+
+def _counted(
+    compare: Callable[[Value, Value, Allowance], bool],
+    a: Value,
+    b: Value,
+    spend: Callable[[int], object] | None,
+) -> bool:
+    """The comparison, paid for."""
+    allowance = Allowance(spend)
+    found = compare(a, b, allowance)
+    allowance.settle()
+    return found
 
 
 def _array(value: Value) -> Items | None:
@@ -63,11 +76,14 @@ def _is_among(value: Value, items: Items, spend: Callable[[int], object] | None)
         spend(len(items))
     if isinstance(value.data, str):
         folded = _fold(value.data)
-        return any(isinstance(item.data, str) and _fold(item.data) == folded for item in items)
-    left = [MAX_COMPARED]
-    found = any(equal_within(item, value, left) for item in items)
-    if spend is not None:
-        spend(MAX_COMPARED - left[0])
+        size = len(folded)  # folding keeps it
+        texts = [i.data for i in items if isinstance(i.data, str) and len(i.data) == size]
+        if spend is not None:
+            spend(len(texts) * (size // 1024))
+        return any(_fold(text) == folded for text in texts)
+    allowance = Allowance(spend)
+    found = any(equal_within(item, value, allowance) for item in items)
+    allowance.settle()
     return found
 
 

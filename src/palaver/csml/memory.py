@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from palaver.csml.texts import check_size, from_memory, to_memory
-from palaver.csml.values import ClosureData, Value
+from palaver.csml.values import ClosureData, Members, Value
 from palaver.effects import Forget, Remember
 
 
@@ -107,7 +107,7 @@ class Memories:
         forgotten = tuple(name for name in self._forgotten if name not in self._changed)
         if forgotten:
             yield Forget(forgotten)
-        for name in self._changed:
-            value = self._values[name]
-            check_size(value, max_bytes)
+        changed = {name: self._values[name] for name in self._changed}
+        check_size(Value(Members(changed)), max_bytes)
+        for name, value in changed.items():
             yield Remember(name, to_memory(value))

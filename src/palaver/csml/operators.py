@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded
 from palaver.csml.values import (
@@ -29,6 +29,44 @@ from palaver.csml.values import (
 MAX_COMPARED: Final = 2_000_000
 """Members compared at most in one equality or ordering; shared containers can look endless."""
 
+PAID_AT_ONCE: Final = 1_000
+"""Members compared between two payments."""
+
+
+class Allowance:
+    """What a comparison, or several, may still look at.
+
+    Args:
+        spend: pays an instruction for every member compared.
+    """
+
+    __slots__ = ("left", "spend", "total")
+
+    def __init__(self, spend: Callable[[int], object] | None = None) -> None:
+        self.left = PAID_AT_ONCE
+        self.total = MAX_COMPARED
+        self.spend = spend
+
+    def count(self, data: Data) -> None:
+        """One more member is compared; a long text counts for several. Raises: BudgetExceeded."""
+        self.left -= 1 + len(data) // 1024 if data.__class__ is str else 1  # type: ignore[arg-type]
+        if self.left < 0:
+            self.settle()
+            if self.total <= 0:
+                raise BudgetExceeded(
+                    f"comparing needs more than max_compared ({MAX_COMPARED}) members",
+                    "max_compared",
+                )
+
+    def settle(self) -> None:
+        """Pays for what was compared since the last payment."""
+        used = PAID_AT_ONCE - self.left
+        self.left = PAID_AT_ONCE
+        self.total -= used
+        if self.spend is not None:
+            self.spend(used)
+
+
 TYPE_NAMES: Final[dict[type, str]] = {
     Items: "PrimitiveArray",
     bool: "PrimitiveBoolean",
@@ -39,6 +77,12 @@ TYPE_NAMES: Final[dict[type, str]] = {
     str: "PrimitiveString",
     ClosureData: "PrimitiveClosure",
 }
+
+
+class Comparison(Protocol):
+    """Without an allowance it gets one of its own, which nobody pays for."""
+
+    def __call__(self, a: Value, b: Value, allowance: Allowance | None = None) -> bool: ...
 
 
 class Overflow(Exception):
@@ -284,18 +328,18 @@ def remainder(a: Value, b: Value) -> Value:
 # --- equality ----------------------------------------------------------------------------------
 
 
-def equal(a: Value, b: Value) -> bool:
+def equal(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
     """`==`. Spec: csml-language §4.6."""
     x, y = a.data, b.data
     kind, other = x.__class__, y.__class__
     if kind is other:
         if kind is str:
             return x == y or _numerically_equal_texts(x, y)  # type: ignore[arg-type]
-        return _same(x, y, [MAX_COMPARED])
-    left = numeric(x) if kind is str else x  # type: ignore[arg-type]
-    right = numeric(y) if other is str else y  # type: ignore[arg-type]
-    if left.__class__ in _NUMBERS and right.__class__ in _NUMBERS:
-        return _compare_numbers(left, right) == 0  # type: ignore[arg-type]
+        return _same(x, y, allowance or Allowance())
+    first = numeric(x) if kind is str else x  # type: ignore[arg-type]
+    second = numeric(y) if other is str else y  # type: ignore[arg-type]
+    if first.__class__ in _NUMBERS and second.__class__ in _NUMBERS:
+        return _compare_numbers(first, second) == 0  # type: ignore[arg-type]
     return False
 
 
@@ -312,51 +356,45 @@ def strictly_equal(a: Value, b: Value) -> bool:
     return a.data.__class__ is b.data.__class__ and equal(a, b)
 
 
-def equal_within(a: Value, b: Value, left: list[int]) -> bool:
-    """`strictly_equal` of one of many pairs that share an allowance, so that their sum is bounded.
-
-    Args:
-        left: one number, how many members may still be compared; counted down.
-    """
-    return a.data.__class__ is b.data.__class__ and _same_member(a, b, left)
+def equal_within(a: Value, b: Value, allowance: Allowance) -> bool:
+    """`strictly_equal` of one of many pairs that share an allowance, so that their sum is bounded."""
+    return a.data.__class__ is b.data.__class__ and _same_member(a, b, allowance)
 
 
-def _same(x: Data, y: Data, left: list[int]) -> bool:
-    """Two data of one type. `left` counts down the members that may still be compared."""
+def _same(x: Data, y: Data, allowance: Allowance) -> bool:
+    """Two data of one type."""
     if isinstance(x, Items) and isinstance(y, Items):
-        return len(x) == len(y) and all(_same_member(a, b, left) for a, b in zip(x, y, strict=True))
+        return len(x) == len(y) and all(
+            _same_member(a, b, allowance) for a, b in zip(x, y, strict=True)
+        )
     if isinstance(x, Members) and isinstance(y, Members):
         return len(x) == len(y) and all(
-            key in y and _same_member(a, y[key], left) for key, a in x.items()
+            key in y and _same_member(a, y[key], allowance) for key, a in x.items()
         )
     if isinstance(x, ClosureData):
         return False
     return x == y
 
 
-def _same_member(a: Value, b: Value, left: list[int]) -> bool:
-    left[0] -= 1
-    if left[0] < 0:
-        raise BudgetExceeded(
-            f"comparing needs more than max_compared ({MAX_COMPARED}) members", "max_compared"
-        )
+def _same_member(a: Value, b: Value, allowance: Allowance) -> bool:
     x, y = a.data, b.data
+    allowance.count(x)
     if x.__class__ is not y.__class__:
         return False
     if x.__class__ is str:
         return x == y or _numerically_equal_texts(x, y)  # type: ignore[arg-type]
-    return _same(x, y, left)
+    return _same(x, y, allowance)
 
 
 # --- ordering ----------------------------------------------------------------------------------
 
 
-def order(a: Value, b: Value) -> int | None:
+def order(a: Value, b: Value, allowance: Allowance | None = None) -> int | None:
     """Negative, 0 or positive; None when the pair is not comparable. Spec: §4.6."""
-    return _order(a.data, b.data, [MAX_COMPARED])
+    return _order(a.data, b.data, allowance or Allowance())
 
 
-def _order(x: Data, y: Data, left: list[int]) -> int | None:
+def _order(x: Data, y: Data, allowance: Allowance) -> int | None:
     if isinstance(x, str) and isinstance(y, str):
         return _order_texts(x, y)
     kind, other = x.__class__, y.__class__
@@ -365,7 +403,7 @@ def _order(x: Data, y: Data, left: list[int]) -> int | None:
     if x is None and y is None:
         return 0
     if isinstance(x, Items) and isinstance(y, Items):
-        return _order_arrays(x, y, left)
+        return _order_arrays(x, y, allowance)
     a = numeric(x) if isinstance(x, str) else x
     b = numeric(y) if isinstance(y, str) else y
     if a.__class__ in _NUMBERS and b.__class__ in _NUMBERS:
@@ -388,55 +426,51 @@ def _order_texts(x: str, y: str) -> int:
     return 0 if x == y else -1 if x < y else 1
 
 
-def _order_arrays(x: Items, y: Items, left: list[int]) -> int | None:
+def _order_arrays(x: Items, y: Items, allowance: Allowance) -> int | None:
     for a, b in zip(x, y, strict=False):
-        left[0] -= 1
-        if left[0] < 0:
-            raise BudgetExceeded(
-                f"comparing needs more than max_compared ({MAX_COMPARED}) members", "max_compared"
-            )
-        found = _order(a.data, b.data, left)
+        allowance.count(a.data)
+        found = _order(a.data, b.data, allowance)
         if found != 0:
             return found
     return len(x) - len(y)
 
 
-def less(a: Value, b: Value) -> bool:
+def less(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
         return x < y
-    found = order(a, b)
+    found = order(a, b, allowance)
     return found is not None and found < 0
 
 
-def greater(a: Value, b: Value) -> bool:
+def greater(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
     x, y = a.data, b.data
     if x.__class__ is int and y.__class__ is int:
         return x > y
-    found = order(a, b)
+    found = order(a, b, allowance)
     return found is not None and found > 0
 
 
-def at_most(a: Value, b: Value) -> bool:
-    found = order(a, b)
+def at_most(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
+    found = order(a, b, allowance)
     return found is not None and found <= 0
 
 
-def at_least(a: Value, b: Value) -> bool:
-    found = order(a, b)
+def at_least(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
+    found = order(a, b, allowance)
     return found is not None and found >= 0
 
 
-def unequal(a: Value, b: Value) -> bool:
-    return not equal(a, b)
+def unequal(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
+    return not equal(a, b, allowance)
 
 
-def both(a: Value, b: Value) -> bool:
+def both(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
     """`&&`: both sides were evaluated already (§4.6: no short circuit)."""
     return truthy(a) and truthy(b)
 
 
-def either(a: Value, b: Value) -> bool:
+def either(a: Value, b: Value, allowance: Allowance | None = None) -> bool:
     return truthy(a) or truthy(b)
 
 
@@ -449,7 +483,7 @@ ARITHMETIC: Final[dict[str, Callable[[Value, Value], Value]]] = {
 }
 """Operator → function of two values giving a value."""
 
-COMPARISONS: Final[dict[str, Callable[[Value, Value], bool]]] = {
+COMPARISONS: Final[dict[str, Comparison]] = {
     "==": equal,
     "!=": unequal,
     "<": less,
@@ -459,4 +493,4 @@ COMPARISONS: Final[dict[str, Callable[[Value, Value], bool]]] = {
     "&&": both,
     "||": either,
 }
-"""Operator → function of two values giving a bool; `match` stands in `matching`."""
+"""Operator → function of two values (and an allowance) giving a bool; `match` is elsewhere."""

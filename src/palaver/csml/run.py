@@ -6,6 +6,7 @@ is given; nothing is raised: every failure is an effect at the author's line.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -64,6 +65,7 @@ def run(
         Effects in order. The last but for memory changes is End, Hold, Fail or SwitchBot, or
         none of them when a step returned.
     """
+    _allow_depth(limits)
     state = _state(program, inputs, host, limits, on_slice)
     effects = state.effects
     try:
@@ -85,6 +87,20 @@ def run(
         text = f"a memory is larger than max_value_bytes ({limits.value_bytes})"
         effects.append(Fail(state.placed(text), "max_value_bytes"))
     return effects
+
+
+FRAMES_A_CALL: Final = 12
+"""Python frames that one call of an author's function takes, blocks and expressions included."""
+
+MOST_FRAMES: Final = 20_000
+"""What a C stack of 8 MB certainly bears."""
+
+
+def _allow_depth(limits: Limits) -> None:
+    """Lets Python recurse as deep as `limits.depth` calls need; its own limit is for 1000."""
+    needed = min(1_000 + FRAMES_A_CALL * limits.depth, MOST_FRAMES)
+    if sys.getrecursionlimit() < needed:
+        sys.setrecursionlimit(needed)
 
 
 # --- setting up --------------------------------------------------------------------------------
@@ -303,11 +319,9 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
 
 def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObject:
     """What is stored at a hold. Spec: csml-engine-runtime §6.1. Secrets are left out."""
-    variables: JsonObject = {}
-    for name, value in frame.locals.items():
-        if not value.is_secure:
-            check_size(value, state.limits.value_bytes)
-            variables[name] = to_hold(value)
+    kept = {name: value for name, value in frame.locals.items() if not value.is_secure}
+    check_size(Value(Members(kept)), state.limits.value_bytes)
+    variables = {name: to_hold(value) for name, value in kept.items()}
     return {
         "index": {"command_index": held.number, "loop_index": [*reversed(state.loops)]},
         "step_vars": variables,

@@ -206,6 +206,7 @@ class Run:
 
     def soft(self, text: str, at: Position, info: Mapping[str, Value] | None = None) -> Value:
         """Says a soft error and gives the Null that stands for the failed value (§12.1)."""
+        self.spend(len(text) // 4)  # an error may show a text as long as any
         self.say({"content_type": "error", "content": {"error": self.placed(text, at)}})
         return null_because(text, at, info)
 

@@ -126,14 +126,21 @@ def to_text(value: Value) -> str:
     return "Null"
 
 
-def json_text(value: Value, limit: int = MAX_TEXT, *, wrap_top: bool = False) -> str:
+def json_text(
+    value: Value,
+    limit: int = MAX_TEXT,
+    *,
+    wrap_top: bool = False,
+    spend: Callable[[int], object] | None = None,
+) -> str:
     """Compact JSON with sorted keys.
 
     Args:
         limit: characters; more raise BudgetExceeded.
         wrap_top: whether the value itself is wrapped as a nested component would be.
+        spend: pays an instruction for every `JSON_BYTES` characters while they are written.
     """
-    writer = _Writer(limit)
+    writer = _Writer(limit, spend)
     if wrap_top:
         writer.member(value)
     else:
@@ -141,20 +148,39 @@ def json_text(value: Value, limit: int = MAX_TEXT, *, wrap_top: bool = False) ->
     return "".join(writer.out)
 
 
+JSON_BYTES: Final = 4
+"""Characters of JSON text an instruction pays for; writing them is slow."""
+
+LOOK_EVERY: Final = 4096
+"""Characters of JSON text between two payments."""
+
+
 class _Writer:
     """Appends pieces of JSON text, counting."""
 
-    __slots__ = ("left", "limit", "out")
+    __slots__ = ("left", "limit", "next_look", "out", "paid", "spend")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, spend: Callable[[int], object] | None) -> None:
         self.out: list[str] = []
-        self.left = self.limit = limit
+        self.left = self.paid = self.limit = limit
+        self.spend = spend
+        self.next_look = max(0, limit - LOOK_EVERY)
+        """`left` below this: time to pay, or over the limit."""
 
     def put(self, piece: str) -> None:
         self.left -= len(piece)
+        if self.left < self.next_look:
+            self.look()
+        self.out.append(piece)
+
+    def look(self) -> None:
+        """Pays for what was written since the last look. Raises: BudgetExceeded."""
         if self.left < 0:
             raise too_large(self.limit)
-        self.out.append(piece)
+        if self.spend is not None:
+            self.spend((self.paid - self.left) // JSON_BYTES)
+        self.paid = self.left
+        self.next_look = max(0, self.left - LOOK_EVERY)
 
     def member(self, value: Value) -> None:
         tag = wrapper_of(value)

@@ -231,13 +231,16 @@ _FLOAT = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
     r"|[nN][aA][nN])"
 )
+_MAX_NUMERIC: Final = 4096
+"""Longer texts are no numbers to Palaver, so that comparing texts never reads them through."""
+
 _MAX_DIGITS: Final = 400
 """Longer digit texts are floats anyway; `int()` of a huge text would take quadratic time."""
 
 
 def numeric(text: str) -> int | float | None:
     """The number a text stands for, or None. Spec: csml-language §4.4."""
-    if not text or text[0] not in "+-.0123456789iInN":
+    if not text or text[0] not in "+-.0123456789iInN" or len(text) > _MAX_NUMERIC:
         return None
     if _INT.fullmatch(text):
         if len(text) < _MAX_DIGITS and INT_MIN <= (number := int(text)) <= INT_MAX:

@@ -24,6 +24,7 @@ class Ask(msgspec.Struct, frozen=True):
             client was on (studio).
         callback_url: gets every message, in order, after the turn is stored.
         webhook_url: likewise (the bot's own); `end_notice`: it also learns of the end.
+        notice_retries: how often a notification that was not taken is tried again.
         step_limit, ttl_days, low_data: the engine API's options; None for the settings'.
         persons, sessions: the dialect's own records, written with the turn.
         shown_bot_id: the bot id that answers and callbacks show.
@@ -41,6 +42,7 @@ class Ask(msgspec.Struct, frozen=True):
     callback_url: str | None = None
     webhook_url: str | None = None
     end_notice: bool = True
+    notice_retries: int = 0
     step_limit: int | None = None
     ttl_days: int | None = None
     low_data: bool | None = None

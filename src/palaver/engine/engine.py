@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from palaver.engine.outbound import Outbound
 from palaver.engine.scenario import TurnInput
 from palaver.engine.turn import LoadBuild, LoadOther, Result, World, dropped_turn, make_turn
 from palaver.errors import ConversationBusy, KeyReused
-from palaver.model import Client, Repeat
+from palaver.model import Client, NewJob, Repeat
 from palaver.storage.protocol import (
     ClientState,
     Leased,
@@ -70,6 +70,7 @@ class Engine:
         load_build: finds a stored build; None when it is gone.
         chance: where random choices come from.
         after: told of every stored turn, in order for each client (callbacks).
+        jobs_of: what is to be enqueued with a turn, in its transaction.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Engine:
         load_build: LoadBuild | None = None,
         chance: random.Random | None = None,
         after: Callable[[Ask, Result], None] | None = None,
+        jobs_of: Callable[[Ask, Result], tuple[NewJob, ...]] | None = None,
     ) -> None:
         self._storage = storage
         self._outbound = outbound
@@ -92,6 +94,7 @@ class Engine:
         self._load_build = load_build or _no_build
         self._chance = chance or random.SystemRandom()
         self._after = after
+        self._jobs_of = jobs_of
         self._turns = Turnstile(settings.turn_wait_s)
 
     async def handle(
@@ -247,6 +250,7 @@ class Engine:
             answer=answer,
             persons=ask.persons,
             sessions=ask.sessions,
+            jobs=() if self._jobs_of is None else self._jobs_of(ask, result),
         )
 
     # --- running a scenario ----------------------------------------------------------------

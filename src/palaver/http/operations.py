@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
 from html import escape
-from typing import Final
+from importlib.resources import files
+from typing import ClassVar, Final
 
 from palaver import __version__
 from palaver.errors import NotFound, StorageError
-from palaver.http.dialects.base import Dialect, Problem, Route
+from palaver.http import openapi
+from palaver.http.describe import OBJECT, Answer, Operation, Surface, one_of, record, text
+from palaver.http.dialects.base import Dialect, Problem, Route, Services
+from palaver.http.dialects.errors import CODE_AND_MESSAGE
 from palaver.http.request import Request, Response, json_response
+from palaver.http.wire import encode_json
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -27,7 +36,8 @@ padding: 0 1rem }} code {{ background: #8882; padding: 0 .2rem }}</style>
 <li>ChatBot.com: <code>POST /query</code>, also <code>/chatbot/query</code></li>
 <li>Clustaar: <code>POST /bots/…/interlocutors/…</code>, also under <code>/clustaar</code></li>
 </ul>
-<p>Is it well? <a href="/livez">livez</a>, <a href="/readyz">readyz</a>.
+<p>All addresses: <a href="docs">docs</a>, for programs <a href="openapi.json">openapi.json</a>.
+Is it well? <a href="livez">livez</a>, <a href="readyz">readyz</a>.
 The manual is in the folder <code>docs</code> of the program.</p>
 """
 
@@ -37,6 +47,14 @@ _PAGE_HEADERS: Final = (
 )
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_WELL: Final = record({"status": one_of("ok")})
+_UNWELL: Final = record({"status": one_of("not ready"), "reason": text()})
+
+
+def _shows(summary: str, answer: Answer, **more: Answer) -> Operation:
+    return Operation(summary, {200: answer, **{int(s[1:]): a for s, a in more.items()}}, errors=())
+
 
 
 class Operations(Dialect):

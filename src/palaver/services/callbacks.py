@@ -1,12 +1,15 @@
 """Messages on their way to callback addresses and webhooks: once each, in order, after the turn
 is stored, without holding its answer. Spec: csml-engine-runtime §11, csml-studio-api §8.
+
+Where retries are switched on (`[studio] webhook_retries`) each notification is a job instead,
+stored with the turn; the client's jobs run one at a time, so that order is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -14,6 +17,7 @@ from palaver.effects import CallFailed
 from palaver.engine.ask import Ask
 from palaver.engine.outbound import Outbound
 from palaver.engine.turn import Result
+from palaver.jobs.protocol import NOTIFY, NewJob
 from palaver.model import Client, Message, Turn
 from palaver.types import Json, JsonObject, iso_ms
 
@@ -36,11 +40,9 @@ class Callbacks:
 
     def after_turn(self, ask: Ask, result: Result) -> None:
         """Takes what a stored turn has to tell."""
-        if ask.callback_url:
-            self._post(ask.client, ask.callback_url, notifications(ask, result.turn, end=True))
-        if ask.webhook_url:
-            bodies = notifications(ask, result.turn, end=ask.end_notice)
-            self._post(ask.client, ask.webhook_url, bodies)
+        if not ask.notice_retries:
+            for url, bodies in _addressed(ask, result.turn):
+                self._post(ask.client, url, bodies)
 
     def _post(self, client: Client, url: str, bodies: Iterable[bytes]) -> None:
         waiting = self._queues.get((client, url))
@@ -81,6 +83,29 @@ class Callbacks:
         """Waits for what is on its way, but not for ever."""
         if self._tasks:
             await asyncio.wait(tuple(self._tasks.values()), timeout=timeout_s)
+
+
+def jobs_of(ask: Ask, result: Result) -> tuple[NewJob, ...]:
+    """What a turn has to tell where that is tried more than once: a job each."""
+    if not ask.notice_retries:
+        return ()
+    return tuple(
+        NewJob(
+            NOTIFY,
+            {"url": url, "body": body.decode()},
+            client=ask.client,
+            max_attempts=ask.notice_retries + 1,
+        )
+        for url, bodies in _addressed(ask, result.turn)
+        for body in bodies
+    )
+
+
+def _addressed(ask: Ask, turn: Turn) -> Iterator[tuple[str, list[bytes]]]:
+    if ask.callback_url:
+        yield ask.callback_url, notifications(ask, turn, end=True)
+    if ask.webhook_url:
+        yield ask.webhook_url, notifications(ask, turn, end=ask.end_notice)
 
 
 def notifications(ask: Ask, turn: Turn, *, end: bool) -> list[bytes]:

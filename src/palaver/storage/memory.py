@@ -34,6 +34,7 @@ from palaver.storage.cursors import (
     position_from_cursor,
 )
 from palaver.storage.local import LocalTurn
+from palaver.storage.memory_jobs import MemoryJobs
 from palaver.storage.protocol import (
     BotStamp,
     ClientState,
@@ -95,12 +96,13 @@ def is_over(expires_at: datetime | None, now: datetime) -> bool:
     return expires_at is not None and expires_at <= now
 
 
-class MemoryStorage:
+class MemoryStorage(MemoryJobs):
     """A whole database that ends with the process."""
 
     kind = "memory"
 
     def __init__(self) -> None:
+        super().__init__()
         self._is_open = False
         self._numbers = count(1)
         self._clients: dict[Client, _Record] = {}
@@ -169,6 +171,8 @@ class MemoryStorage:
         self._persons = persons
         for session in write.sessions:
             self._put_session(session)
+        for job in write.jobs:
+            await self.add_job(job)
 
     def _write_client(self, part: ClientWrite) -> None:
         record = self._clients.setdefault(part.client, _Record())
@@ -286,6 +290,7 @@ class MemoryStorage:
     async def delete_client(self, client: Client) -> None:
         await self.check()
         self._clients.pop(client, None)
+        self.delete_jobs_of(client)
         for kept in self._answers.values():
             for key in [key for key, (owner, _) in kept.items() if owner == client]:
                 del kept[key]

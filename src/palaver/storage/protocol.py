@@ -19,8 +19,11 @@ from palaver.model import (
     BotVersion,
     Client,
     Conversation,
+    Job,
+    JobStatus,
     Memory,
     Message,
+    NewJob,
     Person,
     Session,
 )
@@ -75,13 +78,15 @@ class TurnWrite(msgspec.Struct, frozen=True):
     """One unit of work: all of it or nothing.
 
     `clients` has one entry, or one a bot after a switch. `answer` is kept for 24 hours, the last
-    20 of its scope; older ones are trimmed in the same write.
+    20 of its scope; older ones are trimmed in the same write. `jobs` are enqueued in order, but
+    those whose key waits already.
     """
 
     clients: tuple[ClientWrite, ...]
     answer: StoredAnswer | None = None
     persons: tuple[Person, ...] = ()
     sessions: tuple[Session, ...] = ()
+    jobs: tuple[NewJob, ...] = ()
 
 
 CLIENT_SCOPE = "client:"
@@ -341,7 +346,62 @@ class Changes(Protocol):
         ...
 
 
-class Storage(Turns, Clients, Versions, People, Credentials, Changes, Protocol):
+class Jobs(Protocol):
+    """Jobs as an operator sees them; in a turn they are enqueued by `TurnWrite.jobs`."""
+
+    async def add_job(self, job: NewJob) -> bool:
+        """False: a job waits under its key already, and nothing was added."""
+        ...
+
+    async def list_jobs(
+        self, status: JobStatus | None = None, *, limit: int, after: int = 0
+    ) -> tuple[Job, ...]:
+        """By id, oldest first, those with an id above `after`."""
+        ...
+
+    async def revive_job(self, job_id: int) -> bool:
+        """A dead job waits again, with all its attempts; False: no dead job has this id."""
+        ...
+
+    async def cancel_job(self, job_id: int) -> bool:
+        """Deletes a job; one that runs is stopped within seconds. False: there is none."""
+        ...
+
+
+class LeasedJobs(Jobs, Protocol):
+    """What a worker needs where jobs are taken by a lease (SQLite, memory).
+
+    A job belongs to its `owner` until the lease ends; every change of an owner who lost it is
+    refused with False.
+    """
+
+    async def take_job(self, owner: bytes, now: datetime, until: datetime) -> Job | None:
+        """The first job that is due, or whose worker died; None: there is none.
+
+        A lock's jobs one at a time, in order. Taken over, it counts one attempt more.
+        """
+        ...
+
+    async def next_job_at(self, now: datetime) -> datetime | None:
+        """When, after now, a job is due or a lease ends; None: nothing waits for the time."""
+        ...
+
+    async def extend_job(self, job_id: int, owner: bytes, until: datetime) -> bool: ...
+
+    async def finish_job(self, job_id: int, owner: bytes) -> bool: ...
+
+    async def postpone_job(
+        self, job_id: int, owner: bytes, run_at: datetime, error: str | None
+    ) -> bool:
+        """It waits again. Without an error the attempt does not count: it was broken off."""
+        ...
+
+    async def bury_job(self, job_id: int, owner: bytes, error: str) -> bool:
+        """It is dead."""
+        ...
+
+
+class Storage(Turns, Clients, Versions, People, Credentials, Changes, Jobs, Protocol):
     """A whole database."""
 
     kind: str

@@ -8,6 +8,7 @@ from palaver.csml.compiler.elements import Element, Resolved, missing, own_membe
 from palaver.csml.compiler.names import own_variable, store
 from palaver.csml.failures import RunError
 from palaver.csml.state import Frame
+from palaver.csml.stdlib.costs import TEXT_BYTES
 from palaver.csml.stdlib.methods import no_method
 from palaver.csml.texts import to_text
 from palaver.csml.values import ClosureData, Items, Members, Value, content_type_of
@@ -57,6 +58,7 @@ def _replace_character(
 ) -> None:
     """`do s[1] = "x"`: the character is replaced by the value's text."""
     index = keys[-1]
+    frame.run.spend(len(text) // TEXT_BYTES)
     changed = text[:index] + to_text(value) + text[index + 1 :]
     if len(elements) > 1:
         assign_member(frame, name, elements[:-1], keys[:-1], Value(changed, value.position))

@@ -158,12 +158,15 @@ class FunctionCode:
         if body is None:
             body = self._body = self.unit.function_body(self.node.body)
         frame = Frame(run, self.unit, NOTHING, variables, True)
+        depth = run.depth
         run.left -= CALL_COST
         run.depth += 1
         if run.left < 0 or run.depth > run.limits.depth:
             check_call(run, at)
-        body(frame)
-        run.depth -= 1
+        try:
+            body(frame)
+        finally:  # a condition may swallow what failed in here
+            run.depth = depth
         return frame.result or Value(None, self.node.at)
 
 

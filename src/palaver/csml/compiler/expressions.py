@@ -13,10 +13,11 @@ from palaver.csml import nodes
 from palaver.csml.compiler import calls, names, paths
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.matching import matches
-from palaver.csml.operators import ARITHMETIC, COMPARISONS
-from palaver.csml.state import Frame, Unit
-from palaver.csml.stdlib.methods import MUTATING
-from palaver.csml.texts import to_text, too_large
+from palaver.csml.operators import ARITHMETIC, COMPARISONS, Allowance
+from palaver.csml.source import Position
+from palaver.csml.state import Frame, Run, Unit
+from palaver.csml.stdlib.costs import paid_text, pay_for_text
+from palaver.csml.stdlib.methods import MUTATING, located
 from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
@@ -68,26 +69,27 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
             else:
                 value = part(frame)  # type: ignore[operator]
                 data = value.data
-                pieces.append(data if data.__class__ is str else to_text(value))
+                pieces.append(data if data.__class__ is str else text_at(frame.run, value, at))
                 if value.meta is not None and value.meta.secure:
                     secure = SECURE
         joined = "".join(pieces)
-        if len(joined) > _CHEAP_TEXT:
-            pay_for_text(frame, joined)
+        if len(joined) > CHEAP_TEXT:
+            pay_at(frame.run, len(joined), at)
         return Value(joined, at, secure)
 
     return text
 
 
-_CHEAP_TEXT: Final = 4096
+CHEAP_TEXT: Final = 4096
+"""Characters that are looked at or copied for nothing."""
 
 
-def pay_for_text(frame: Frame, text: str) -> None:
-    """Long texts cost instructions, and have a limit."""
-    run = frame.run
-    if len(text) > run.limits.value_bytes:
-        raise too_large(run.limits.value_bytes)
-    run.spend(len(text) // 1024)
+def pay_at(run: Run, length: int, at: Position) -> None:
+    """Long texts cost instructions, and have a limit. Raises: BudgetExceeded, at the place."""
+    try:
+        pay_for_text(run, length)
+    except BudgetExceeded as error:
+        raise located(error, at) from None
 
 
 def _array(node: nodes.Array, unit: Unit, quiet: bool) -> Evaluate:
@@ -148,13 +150,68 @@ def _binary(node: nodes.Binary, unit: Unit, quiet: bool) -> Evaluate:
 
 
 def _arithmetic(node: nodes.Binary, unit: Unit) -> Evaluate:
-    return _applied(ARITHMETIC[node.operator], node, unit)
+    operation = ARITHMETIC[node.operator]
+
+    def weighed(run: Run, a: Value, b: Value) -> Value:
+        pay_for_joining(run, a, b)
+        return operation(a, b)
+
+    return _applied(operation, weighed, node, unit)
+
+
+def text_at(run: Run, value: Value, at: Position) -> str:
+    """A value's text, paid for. Raises: BudgetExceeded, at the place."""
+    try:
+        return paid_text(run, value)
+    except BudgetExceeded as error:
+        raise located(error, at) from None
+
+
+def pay_for_joining(run: Run, a: Value, b: Value) -> None:
+    """Pays for what `+` may make of two texts. Raises: BudgetExceeded, at the left one."""
+    x, y = a.data, b.data
+    if x.__class__ is str and y.__class__ is str:
+        length = len(x) + len(y)
+        if length > CHEAP_TEXT:
+            pay_at(run, length, a.position)
+
+
+def _comparison(node: nodes.Binary, unit: Unit) -> Condition:
+    operation = COMPARISONS[node.operator]
+    at = node.at
+
+    def weighed(run: Run, a: Value, b: Value) -> bool:
+        """Long texts and containers are paid for as far as they are looked at."""
+        x, y = a.data, b.data
+        if x.__class__ is str:
+            if y.__class__ is str:
+                run.spend(min(len(x), len(y)) // CHEAP_TEXT)
+            return operation(a, b)
+        allowance = Allowance(run.spend)
+        try:
+            found = operation(a, b, allowance)
+            allowance.settle()
+        except BudgetExceeded as error:
+            raise located(error, at) from None
+        return found
+
+    return _applied(operation, weighed, node, unit)
+
+
+HEAVY: Final = frozenset({str, Items, Members})
 
 
 def _applied(
-    operation: Callable[[Value, Value], T], node: nodes.Binary, unit: Unit
+    operation: Callable[[Value, Value], T],
+    weighed: Callable[[Run, Value, Value], T],
+    node: nodes.Binary,
+    unit: Unit,
 ) -> Callable[[Frame], T]:
-    """`operation(left, right)`; a local on the left and a literal on the right cost no call."""
+    """`operation(left, right)`; a local on the left and a literal on the right cost no call.
+
+    Args:
+        weighed: the same operation for operands whose size matters (`HEAVY`).
+    """
     left = compile_expression(node.left, unit, quiet=True)
     name = names.plain_name(node.left, unit)
     constant = literal_value(node.right)
@@ -162,9 +219,15 @@ def _applied(
         right = names.looked_at(node.right, unit, quiet=True)
         if _changes_in_place(node.right):
             name = None  # `a == [a.pop()]`: the left side is what `a` was before
-        if name is None:
-            return lambda frame: operation(left(frame), right(frame))
-        return lambda frame: operation(frame.locals.get(name) or left(frame), right(frame))
+
+        def apply(frame: Frame) -> T:
+            a = (frame.locals.get(name) if name is not None else None) or left(frame)
+            b = right(frame)
+            return weighed(frame.run, a, b) if a.data.__class__ in HEAVY else operation(a, b)
+
+        return apply
+    if constant.data.__class__ is str and node.operator == "+":
+        return lambda frame: weighed(frame.run, left(frame), constant)
     if name is None:
         return lambda frame: operation(left(frame), constant)
     return lambda frame: operation(frame.locals.get(name) or left(frame), constant)
@@ -213,7 +276,7 @@ def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
         return lambda frame: truthy(evaluate(frame))
     if node.operator in ("match", "!match"):
         return _match(node, unit)
-    return _applied(COMPARISONS[node.operator], node, unit)
+    return _comparison(node, unit)
 
 
 def _match(node: nodes.Binary, unit: Unit) -> Condition:

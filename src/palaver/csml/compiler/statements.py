@@ -14,12 +14,13 @@ from palaver.csml.compiler.assigning import assign_member
 from palaver.csml.compiler.calls import recaptured
 from palaver.csml.compiler.elements import compile_elements, resolver
 from palaver.csml.compiler.elements import follow as follow_path
-from palaver.csml.compiler.expressions import compile_expression
+from palaver.csml.compiler.expressions import compile_expression, pay_for_joining, text_at
 from palaver.csml.compiler.names import SPECIAL, lookup, store
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
 from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
+from palaver.csml.stdlib.costs import pay_for_output
 from palaver.csml.texts import bare_items, json_text, to_json, to_text
 from palaver.csml.values import (
     ClosureData,
@@ -114,7 +115,9 @@ def _debug(node: nodes.Debug, unit: Unit) -> Execute:
         if value.is_secure:
             frame.run.soft(NOT_SHOWN, after)
         else:
-            frame.run.say({"content_type": "debug", "content": {"args": [to_text(value)]}})
+            text = text_at(frame.run, value, node.at)
+            pay_for_output(frame.run, text)
+            frame.run.say({"content_type": "debug", "content": {"args": [text]}})
         return 0
 
     return debug
@@ -127,7 +130,8 @@ def _log(node: nodes.Log, unit: Unit) -> Execute:
     def log(frame: Frame) -> int:
         value = evaluate(frame)
         run = frame.run
-        text = NOT_LOGGED if value.is_secure else to_text(value)
+        text = NOT_LOGGED if value.is_secure else text_at(run, value, node.at)
+        pay_for_output(run, text)
         run.note(Log(run.flow.name, line, text, level))
         return 0
 
@@ -202,6 +206,7 @@ def _assign_constant(node: nodes.Assign, unit: Unit) -> Execute:
 
 def combine(frame: Frame, operator: str, old: Value, value: Value) -> Value:
     """`old operator value`; an arithmetic error is soft, and its text the result (§6.2, step 4)."""
+    pay_for_joining(frame.run, old, value)
     try:
         return ARITHMETIC[operator[0]](old, value)
     except BudgetExceeded:

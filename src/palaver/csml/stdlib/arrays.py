@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
-from palaver.csml.operators import MAX_COMPARED, equal_within
+from palaver.csml.operators import Allowance, equal_within
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import paid_text, pay_for_members, pay_for_text
 from palaver.csml.stdlib.generic import GENERIC
@@ -68,9 +68,9 @@ def find(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
     """All elements strictly equal to the value (§4.6)."""
     items = _items(this)
     run.spend(len(items))
-    left = [MAX_COMPARED]
-    found = _shared(item for item in items if equal_within(item, args[0], left))
-    run.spend(MAX_COMPARED - left[0])
+    allowance = Allowance(run.spend)
+    found = _shared(item for item in items if equal_within(item, args[0], allowance))
+    allowance.settle()
     return found
 
 
@@ -79,10 +79,10 @@ def index_of(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Re
     """The first index of a strictly equal element, or -1."""
     items = _items(this)
     run.spend(len(items))
-    left = [MAX_COMPARED]
-    found = (index for index, item in enumerate(items) if equal_within(item, args[0], left))
+    allowance = Allowance(run.spend)
+    found = (index for index, item in enumerate(items) if equal_within(item, args[0], allowance))
     index = next(found, -1)
-    run.spend(MAX_COMPARED - left[0])
+    allowance.settle()
     return index
 
 

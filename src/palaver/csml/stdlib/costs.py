@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver.csml.texts import json_text, to_text, too_large
+from palaver.csml.texts import JSON_BYTES, json_text, to_text, too_large
 from palaver.csml.values import Items, Members, Value
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 LEAST_MEMBER_BYTES: Final = 2
 """What a member takes at least when its container is stored: a digit and a comma."""
-
-JSON_BYTES: Final = 4
-"""Characters of JSON text an instruction pays for; writing them is slow."""
 
 TEXT_BYTES: Final = 1024
 """Characters of plain text an instruction pays for; they are only copied."""
@@ -43,10 +40,13 @@ def pay_for_text(run: Run, length: int) -> None:
     run.spend(length // TEXT_BYTES)
 
 
+def pay_for_output(run: Run, text: str) -> None:
+    """Pays for a text that leaves by another way than `say`, which has a limit of its own."""
+    run.spend(len(text) // JSON_BYTES)
+
+
 def paid_text(run: Run, value: Value) -> str:
     """The text form of a value (§4.7), paid for and within the limit."""
     if not isinstance(value.data, Items | Members):
         return to_text(value)
-    text = json_text(value, run.limits.value_bytes)
-    run.spend(len(text) // JSON_BYTES)
-    return text
+    return json_text(value, run.limits.value_bytes, spend=run.spend)

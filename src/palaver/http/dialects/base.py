@@ -38,6 +38,7 @@ from uuid import UUID
 
 from palaver.config import ServerSettings
 from palaver.errors import KeyReused
+from palaver.http.describe import Operation, Surface
 from palaver.http.request import Request, Response
 from palaver.http.wire import encode_json, encode_sorted
 from palaver.model import Client, Repeat
@@ -63,12 +64,14 @@ class Route:
             `/users/{id}`. A literal segment wins over a parameter.
         idempotent: whether an `Idempotency-Key` is honoured (by `Chat.answer`'s repeat or
             `Dialect.once`). All POST routes that change something should be.
+        describes: the route in /openapi.json; every route has one.
     """
 
     method: str
     path: str
     handler: Handler
     idempotent: bool = False
+    describes: Operation | None = None
 
 
 class Problem(NamedTuple):
@@ -129,6 +132,9 @@ class Dialect(ABC):
     statuses: ClassVar[Mapping[type[Exception], int]] = {}
     """Where this dialect's statuses differ from `http.errors.STATUSES`; subclasses inherit:
     `{Invalid: 422}`."""
+
+    surface: ClassVar[Surface | None] = None
+    """What /openapi.json says of all its routes."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

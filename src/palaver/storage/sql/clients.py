@@ -34,6 +34,7 @@ _EVERYTHING = (
     "delete_conversations",
     "delete_turns",
     "delete_answers",
+    "delete_jobs_of_client",
     "delete_client",
 )
 

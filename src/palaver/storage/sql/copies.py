@@ -13,11 +13,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
+from palaver.storage.copies import Copy, Health, TableContent
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.sqlite import APPLICATION_ID, take_lock
 
@@ -27,40 +27,29 @@ KEPT_SUFFIX: Final = ".before-restore"
 """What the database that a restored one replaces is called."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableContent:
-    """What is in a table: how many rows, and the digest of all of them in order."""
+class SqliteFile:
+    """`storage.copies.DatabaseFile` of SQLite."""
 
-    rows: int
-    digest: str
+    def __init__(self, path: str) -> None:
+        self.path = path
 
+    def check(self) -> Health:
+        return check(self.path)
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A backup that was made or put back.
+    def back_up(self, target: str) -> Copy:
+        return back_up(self.path, target)
 
-    Attributes:
-        sha256: of the file.
-        kept: where the database that was there before is now, if there was one.
-    """
+    def restore(self, backup: str) -> Copy:
+        return restore(backup, self.path)
 
-    path: str
-    bytes: int
-    sha256: str
-    schema: int
-    tables: dict[str, TableContent]
-    kept: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What `check` found. `problems` is empty for a sound database."""
-
-    path: str
-    bytes: int
-    schema: int
-    rows: dict[str, int]
-    problems: tuple[str, ...]
+    def is_in_use(self) -> bool:
+        if not os.path.exists(f"{self.path}-lock"):
+            return False
+        try:
+            take_lock(self.path).close()
+        except Unavailable:
+            return True
+        return False
 
 
 # --- backup ------------------------------------------------------------------------------------

@@ -258,7 +258,9 @@ class PostgresDriver:
             )
         state = getattr(error, "sqlstate", None) or ""
         text = " ".join(str(error).split())
-        if state in _CONFLICTS or (state == "23505" and "answer_pkey" in text):
+        if state in _CONFLICTS or (
+            state == "23505" and ("answer_pkey" in text or "queueing_lock" in text)
+        ):
             return Conflict(f"another turn came in between; try again ({text})")
         if state == "22012":  # only `check_fence` divides
             return Conflict("lease lost: another process went on with this client; try again")

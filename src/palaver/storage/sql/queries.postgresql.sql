@@ -108,3 +108,73 @@ DELETE FROM client WHERE client IN (
      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
    LIMIT ?2 FOR UPDATE OF c SKIP LOCKED);
+
+-- name: add_job
+-- Enqueues a job, unless one waits under its key; its id.
+SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
+    ?4::text, ?1::text, 0, ?5::text, ?6::text,
+    jsonb_build_object('arguments', ?2::text, 'max_attempts', ?3::integer),
+    to_timestamp(?7::bigint / 1000000.0))::procrastinate_job_to_defer_v1]))[1]
+ WHERE ?6::text IS NULL OR NOT EXISTS (
+   SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = ?6::text AND status = 'todo');
+
+-- name: list_jobs
+-- Jobs in one status, or in any ('').
+SELECT id, task_name::text, args ->> 'arguments',
+       CASE status WHEN 'todo' THEN 'waiting' WHEN 'doing' THEN 'running' ELSE 'dead' END,
+       attempts, (args ->> 'max_attempts')::integer, queue_name::text, lock, queueing_lock,
+       (extract(epoch FROM scheduled_at) * 1000000)::bigint, args ->> 'error'
+  FROM procrastinate_jobs
+ WHERE status IN ('todo', 'doing', 'failed')
+   AND (?1::text = '' OR status =
+        CASE ?1::text WHEN 'waiting' THEN 'todo' WHEN 'running' THEN 'doing' ELSE 'failed' END
+        ::procrastinate_job_status)
+   AND id > ?2 ORDER BY id LIMIT ?3;
+
+-- name: revive_job
+-- A dead job waits again, with all its attempts.
+UPDATE procrastinate_jobs SET status = 'todo', attempts = 0, scheduled_at = NULL,
+  worker_id = NULL, abort_requested = false, queueing_lock = NULL
+ WHERE id = ?1 AND status = 'failed';
+
+-- name: abort_job
+-- A job that runs is to be stopped by its worker.
+UPDATE procrastinate_jobs SET abort_requested = true WHERE id = ?1 AND status = 'doing';
+
+-- name: cancel_job
+-- A job that is not to be run.
+DELETE FROM procrastinate_jobs WHERE id = ?1 AND status IN ('todo', 'failed');
+
+-- name: take_over_jobs
+-- Jobs whose workers gave no sign for ?1 seconds wait again, or die when they have failed enough.
+UPDATE procrastinate_jobs AS j SET
+  status = CASE WHEN j.attempts + 1 >= coalesce((j.args ->> 'max_attempts')::integer, ?2::integer)
+    OR j.abort_requested THEN 'failed' ELSE 'todo' END::procrastinate_job_status,
+  args = CASE WHEN j.attempts + 1 >= coalesce((j.args ->> 'max_attempts')::integer, ?2::integer)
+    THEN j.args || jsonb_build_object('error', 'its workers died') ELSE j.args END,
+  attempts = j.attempts + 1, scheduled_at = NULL, worker_id = NULL, abort_requested = false,
+  queueing_lock = NULL
+ WHERE j.status = 'doing' AND (j.worker_id IS NULL OR EXISTS (
+   SELECT 1 FROM procrastinate_workers AS w
+    WHERE w.id = j.worker_id AND w.last_heartbeat < now() - make_interval(secs => ?1::integer)));
+
+-- name: purge_jobs
+-- Jobs that were cancelled while they ran.
+DELETE FROM procrastinate_jobs WHERE status IN ('succeeded', 'cancelled', 'aborted');
+
+-- name: note_job_error
+-- Why a job failed.
+UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', ?2::text) WHERE id = ?1;
+
+-- name: free_job_key
+-- A job that runs no longer waits under its key, nor when it is to be tried again.
+UPDATE procrastinate_jobs SET queueing_lock = NULL WHERE id = ?1;
+
+-- name: delete_jobs_of_client
+-- Erases a client's jobs.
+DELETE FROM procrastinate_jobs WHERE lock = 'client ' || encode(?1::bytea, 'hex');
+
+-- name: delete_jobs_of_bot
+-- Erases the jobs of all clients of a bot.
+DELETE FROM procrastinate_jobs WHERE lock IN (
+  SELECT 'client ' || encode(client, 'hex') FROM client WHERE bot_id = ?1);

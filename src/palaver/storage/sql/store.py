@@ -12,6 +12,7 @@ from palaver.storage.cipher import Cipher, PlainCipher
 from palaver.storage.sql.changes import SqlChanges
 from palaver.storage.sql.clients import SqlClients
 from palaver.storage.sql.driver import Driver
+from palaver.storage.sql.jobs import SqlJobs
 from palaver.storage.sql.people import SqlPeople
 from palaver.storage.sql.queries import load_queries
 from palaver.storage.sql.rows import us_from_time
@@ -22,7 +23,7 @@ PURGED_AT_ONCE = 500
 """Rows of one purging transaction, so that turns get in between."""
 
 
-class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges):
+class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges, SqlJobs):
     """A whole database."""
 
     def __init__(self, driver: Driver, cipher: Cipher | None = None) -> None:

@@ -37,6 +37,7 @@ from palaver.storage.protocol import (
 from palaver.storage.sql.base import SqlPart
 from palaver.storage.sql.driver import Command, Parameters, Row, Statement
 from palaver.storage.sql.guard import begin_shared_turn
+from palaver.storage.sql.jobs import row_from_job
 from palaver.storage.sql.rows import (
     client_key,
     conversation_from_row,
@@ -142,6 +143,8 @@ class SqlTurns(SqlPart):
             unit.append((self._sql["save_person"], [self._person_row(p) for p in write.persons]))
         if write.sessions:
             unit.append((self._sql["save_session"], [self._session_row(s) for s in write.sessions]))
+        if write.jobs:
+            unit.append((self._sql["add_job"], [row_from_job(j, self._cipher) for j in write.jobs]))
         return unit
 
     def statement(self, name: str) -> str:

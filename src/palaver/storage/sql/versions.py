@@ -19,6 +19,7 @@ _EVERYTHING = (
     "delete_conversations_of_bot",
     "delete_turns_of_bot",
     "delete_answers_of_bot",
+    "delete_jobs_of_bot",
     "delete_clients_of_bot",
     "delete_sessions_of_bot",
     "delete_persons_of_bot",

@@ -112,6 +112,7 @@ def _preparation(
             callback_url=body.callback_url,
             webhook_url=channel.webhook,
             end_notice=channel.end_notice,
+            notice_retries=channel.webhook_retries,
             shown_bot_id=bot.uuid,
         )
 
