@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from palaver.asgi import ASGIApp
 from palaver.config import ServerSettings
@@ -27,28 +28,32 @@ from palaver.http.dialects import CLASSES, make_dialect
 from palaver.http.dialects.base import Dialect, Services
 from palaver.http.operations import Operations
 from palaver.http.request import BodyLimits
+from palaver.jobs.embedded import EmbeddedRunner
+from palaver.jobs.protocol import Queue, Runner, Tasks
+from palaver.jobs.queue import StoredQueue
+from palaver.jobs.tasks import expire_task, notify_task
 from palaver.logs import keep_secret
 from palaver.metrics import Metrics
 from palaver.model import Bot
 from palaver.services.access import Access
 from palaver.services.bots import Bots
-from palaver.services.callbacks import Callbacks
+from palaver.services.callbacks import Callbacks, jobs_of
 from palaver.services.changes import Watcher
 from palaver.services.chat import Chat, note_secrets_of
-from palaver.services.expiry import purge_for_ever
+from palaver.services.events import Events
 from palaver.storage.cipher import Cipher
 from palaver.storage.copies import DatabaseFile
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Credentials, Storage
 from palaver.storage.sql.copies import SqliteFile
-from palaver.storage.urls import open_storage, sqlite_file
+from palaver.storage.urls import open_storage, postgres_conninfo, sqlite_file
 from palaver.tracing import find_tracing
-from palaver.types import JsonObject, SystemClock
+from palaver.types import Clock, JsonObject, SystemClock
 
 logger = logging.getLogger(__name__)
 
 FINISH_S = 5.0
-"""How long callbacks on their way are waited for at the end."""
+"""How long jobs, and then callbacks on their way, are waited for at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,13 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
     )
     callbacks = Callbacks(outbound)
 
+    runner: Runner | None = None
+
     def after(ask: Ask, result: Result) -> None:
         note_secrets_of(ask, result)
         callbacks.after_turn(ask, result)
+        if runner is not None and ask.notice_retries:
+            runner.wake()
 
     try:
         scenarios = Scenarios(scenario_builder(settings))
@@ -100,6 +109,7 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
             load_other=bots.other,
             load_build=bots.build,
             after=after,
+            jobs_of=jobs_of,
         )
         access = Access(
             storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
@@ -107,6 +117,10 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         bots.on_serve = access.renew
         metrics.waiting = engine.waiting
         chat = Chat(engine, callbacks, tracing.turns(metrics) if tracing else metrics)
+        events = Events(bots, chat, clock)
+        tasks = Tasks([expire_task(storage, clock), notify_task(outbound), events.task()])
+        if settings.jobs:
+            runner = _runner(settings, storage, tasks, clock)
         services = Services(chat, bots, access, storage, clock, settings, metrics.page)
         app = Application(
             _dialects(services),
@@ -120,11 +134,13 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         await watcher.begin()  # before anything is read, so that no change is missed
         await _load(service, folders, await storage.bot_ids())
         upkeep = [asyncio.create_task(watcher.run())]
-        if settings.jobs:
-            upkeep.append(asyncio.create_task(purge_for_ever(storage, clock)))
+        if runner is not None:
+            upkeep.append(asyncio.create_task(runner.run()))
         try:
             yield service
         finally:
+            if runner is not None:
+                await runner.stop(FINISH_S)
             await _cancel(upkeep)
     finally:
         await callbacks.finish(FINISH_S)
@@ -155,7 +171,8 @@ async def _load(service: Service, folders: Sequence[BotFolder], stored: Sequence
 
 
 def _dialects(services: Services) -> list[Dialect]:
-    return [*(make_dialect(name, services) for name in CLASSES), Operations(services)]
+    dialects = [make_dialect(name, services) for name in CLASSES]
+    return [*dialects, Operations(services, dialects)]
 
 
 @asynccontextmanager
@@ -169,6 +186,23 @@ async def open_beside(settings: ServerSettings) -> AsyncIterator[Storage]:
         await storage.close()
 
 
+@asynccontextmanager
+async def open_queue(settings: ServerSettings) -> AsyncIterator[Queue]:
+    """The jobs, for `palaver jobs`; the server may be running."""
+    async with open_beside(settings) as storage:
+        yield StoredQueue(storage)
+
+
+def _runner(settings: ServerSettings, storage: Storage, tasks: Tasks, clock: Clock) -> Runner:
+    """What runs jobs in this process: procrastinate on PostgreSQL, else our own."""
+    store: Any = storage
+    if storage.kind != "postgresql":
+        return EmbeddedRunner(store, tasks, clock)
+    from palaver.jobs.procrastinate import ProcrastinateRunner  # 100 ms, for those who use it
+
+    return ProcrastinateRunner(postgres_conninfo(settings.database), store, tasks, stop_s=FINISH_S)
+
+
 def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Credentials]:
     """The stored keys, for `palaver keys`; the server may be running."""
     return open_beside(settings)
@@ -180,14 +214,19 @@ def database_file(settings: ServerSettings) -> DatabaseFile | None:
     return None if path is None else SqliteFile(path)
 
 
-async def upgrade_database(settings: ServerSettings) -> None:
-    """Brings the schema up to date. No server may be running on SQLite."""
+async def upgrade_database(settings: ServerSettings) -> tuple[str, ...]:
+    """Brings the schema up to date; the names of the migrations it ran, where they are known.
+
+    On SQLite opening does so, under the file's lock: no server may be running.
+    """
     storage = open_storage(settings.database)
+    done = await storage.upgrade()
     await storage.open()
     try:
         await storage.check()
     finally:
         await storage.close()
+    return done
 
 
 # --- bots --------------------------------------------------------------------------------------

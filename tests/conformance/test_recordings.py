@@ -51,6 +51,22 @@ KNOWN_CONTRADICTIONS = {
         "its mark wraps `say _metadata._context` in `_context`; errors 'metadata._context' and "
         "its own recording do not"
     ),
+    "malformed strings and interpolations": (
+        'it refuses `"\\}}"`; the marks in expressions \'escaped braces at the start and after '
+        "other alphabets' want it to be the text }}"
+    ),
+    "words that cannot be identifiers": (
+        "it refuses `say true_love`; the marks in expressions 'names that begin with true or "
+        "false' want such names read"
+    ),
+    "malformed step headers": (
+        "it refuses `iffy:` and `matched:` behind a step; the marks in expressions 'step names "
+        "that begin with a keyword' accept them"
+    ),
+    "programs that do not parse": (
+        "two of its programs, `iffy:` and `matched:` behind a step, parse by the marks in "
+        "expressions 'step names that begin with a keyword'"
+    ),
 }
 """Scenarios that no engine can pass together with another recording, or with a `palaver` mark of
 one, and which. A scenario that Palaver merely fails does not belong here."""

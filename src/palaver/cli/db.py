@@ -68,7 +68,8 @@ def upgrade_database(database: str | None) -> None:
     """Bring the schema up to date. On SQLite `palaver serve` does so by itself."""
     from palaver.wiring import upgrade_database as upgrade
 
-    asyncio.run(upgrade(join_settings({"database": database})))
+    for name in asyncio.run(upgrade(join_settings({"database": database}))):
+        click.echo(f"ran {name}")
     click.echo("the schema is up to date")
 
 

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "keys": "List, show and rotate credentials.",
     "users": "Export or erase a person's data.",
     "db": "Check, back up, restore and upgrade the database.",
+    "worker": "Run jobs only, beside servers on PostgreSQL.",
+    "jobs": "List, retry and cancel jobs.",
     "doctor": "Is this deployment sound? Each finding says what to do.",
 }
 """Command (and its module `palaver.cli.<name>`, function `<name>`) and what `--help` says."""

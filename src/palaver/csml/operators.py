@@ -49,7 +49,7 @@ class Allowance:
 
     def count(self, data: Data) -> None:
         """One more member is compared; a long text counts for several. Raises: BudgetExceeded."""
-        self.left -= 1 + len(data) // 1024 if data.__class__ is str else 1  # type: ignore[arg-type]
+        self.left -= 1 + len(data) // 1024 if data.__class__ is str else 1
         if self.left < 0:
             self.settle()
             if self.total <= 0:
@@ -357,7 +357,7 @@ def strictly_equal(a: Value, b: Value) -> bool:
 
 
 def equal_within(a: Value, b: Value, allowance: Allowance) -> bool:
-    """`strictly_equal` of one of many pairs that share an allowance, so that their sum is bounded."""
+    """`strictly_equal` of one of many pairs that share an allowance: their sum is bounded."""
     return a.data.__class__ is b.data.__class__ and _same_member(a, b, allowance)
 
 

@@ -49,8 +49,6 @@ class StringParser(Scanner):
         if stop == start + 1:
             self.pos = stop + 1
             return Text((), NOWHERE, NOWHERE)
-        if self.text.startswith(r"\}}", start + 1):  # as recorded; anywhere else it is text
-            raise Fatal(BRACES, start, start + 1)
         at = self.place(start + 1)
         try:
             parts, last = self.parts(start + 1, stop)

@@ -69,6 +69,9 @@ ANYTHING: Final[Schema] = {}
 MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
 UUID: Final[Schema] = {"type": "string", "format": "uuid"}
 
+CODE_AND_MESSAGE: Final[Schema] = record({"code": INTEGER, "message": text()})
+"""The errors of the engine, and of what belongs to no dialect."""
+
 
 # --- routes ------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from importlib.resources import files
@@ -13,9 +14,18 @@ from typing import ClassVar, Final
 from palaver import __version__
 from palaver.errors import NotFound, StorageError
 from palaver.http import openapi
-from palaver.http.describe import OBJECT, Answer, Operation, Surface, one_of, record, text
+from palaver.http.describe import (
+    CODE_AND_MESSAGE,
+    OBJECT,
+    Answer,
+    Operation,
+    Schema,
+    Surface,
+    one_of,
+    record,
+    text,
+)
 from palaver.http.dialects.base import Dialect, Problem, Route, Services
-from palaver.http.dialects.errors import CODE_AND_MESSAGE
 from palaver.http.request import Request, Response, json_response
 from palaver.http.wire import encode_json
 
@@ -48,27 +58,65 @@ _PAGE_HEADERS: Final = (
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_HTML: Final = "text/html; charset=utf-8"
+
+
+def _shown(
+    summary: str, about: str, schema: Schema, media_type: str = "application/json"
+) -> Operation:
+    return Operation(summary, {200: Answer(about, schema, media_type)}, errors=())
+
+
 _WELL: Final = record({"status": one_of("ok")})
-_UNWELL: Final = record({"status": one_of("not ready"), "reason": text()})
 
+_READY: Final = Operation(
+    "Whether requests can be answered",
+    {
+        200: Answer("Ready.", _WELL),
+        503: Answer(
+            "The database does not answer, or its schema is not current.",
+            record({"status": one_of("not ready"), "reason": text()}),
+        ),
+    },
+    errors=(),
+)
 
-def _shows(summary: str, answer: Answer, **more: Answer) -> Operation:
-    return Operation(summary, {200: answer, **{int(s[1:]): a for s, a in more.items()}}, errors=())
-
+_METRICS: Final = replace(
+    _shown("Figures for Prometheus", "The figures.", text(), "text/plain"), errors=(404,)
+)
 
 
 class Operations(Dialect):
-    """The paths that belong to no dialect, with the engine's error shape."""
+    """The paths that belong to no dialect, with the engine's error shape.
+
+    Args:
+        beside: the dialects that /openapi.json describes beside this one.
+    """
 
     name = "operations"
     prefix = ""
+    surface: ClassVar[Surface | None] = Surface(
+        "What those who run the server ask. Open to all.", CODE_AND_MESSAGE
+    )
+
+    def __init__(self, services: Services, beside: Sequence[Dialect] = ()) -> None:
+        super().__init__(services)
+        self._beside = tuple(beside)
 
     def routes(self) -> tuple[Route, ...]:
+        page, docs, document, alive = (
+            _shown("A short page for people", "The page.", text(), "text/html"),
+            _shown("This list for people", "The page.", text(), "text/html"),
+            _shown("This document", "OpenAPI 3.1.", OBJECT),
+            _shown("Whether the process answers", "It does.", _WELL),
+        )
         return (
-            Route("GET", "/", self.page),
-            Route("GET", "/livez", self.livez),
-            Route("GET", "/readyz", self.readyz),
-            Route("GET", "/metrics", self.metrics),
+            Route("GET", "/", self.page, describes=page),
+            Route("GET", "/docs", self.docs, describes=docs),
+            Route("GET", "/openapi.json", self.document, describes=document),
+            Route("GET", "/livez", self.livez, describes=alive),
+            Route("GET", "/readyz", self.readyz, describes=_READY),
+            Route("GET", "/metrics", self.metrics, describes=_METRICS),
         )
 
     def render_error(self, request: Request, problem: Problem) -> Response:
@@ -79,7 +127,31 @@ class Operations(Dialect):
         loaded = self.services.bots.loaded()
         bots = "".join(f"<li>{escape(bot.name)}</li>" for bot in loaded) or "<li>none yet</li>"
         page = _PAGE.format(version=__version__, bots=bots)
-        return Response(page.encode(), 200, "text/html; charset=utf-8", _PAGE_HEADERS)
+        return Response(page.encode(), 200, _HTML, _PAGE_HEADERS)
+
+    async def docs(self, request: Request) -> Response:
+        """All routes, listed by a script of the page from /openapi.json."""
+        return self._docs
+
+    @cached_property
+    def _docs(self) -> Response:
+        page = files("palaver.http").joinpath("docs.html").read_text("utf-8")
+        script = page.partition("<script>")[2].partition("</script>")[0]
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = (
+            f"default-src 'none'; script-src 'sha256-{digest}'; "
+            "style-src 'unsafe-inline'; connect-src 'self'"
+        )
+        headers = (("content-security-policy", policy), ("x-content-type-options", "nosniff"))
+        return Response(page.encode(), 200, _HTML, headers)
+
+    async def document(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> Response:
+        return Response(encode_json(openapi.build((*self._beside, self))))
 
     async def livez(self, request: Request) -> Response:
         """The process answers. Touches nothing else."""

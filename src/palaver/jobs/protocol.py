@@ -16,6 +16,7 @@ from palaver.errors import JobError
 from palaver.model import Job, JobStatus, NewJob
 
 __all__ = [
+    "EVENT",
     "EXPIRE",
     "NOTIFY",
     "AlreadyQueued",
@@ -31,6 +32,9 @@ __all__ = [
     "TaskUnknown",
     "Tasks",
 ]
+
+EVENT: Final = "event"
+"""Gives a client an event, as if it had sent one. Arguments: see `services.events`."""
 
 EXPIRE: Final = "expire"
 """Deletes what has expired. No arguments."""

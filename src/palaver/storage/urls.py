@@ -63,15 +63,20 @@ def _postgres(url: str) -> Driver:
         PostgresDriver,
     )
 
-    base, _, options = url.partition("?")
     size = POOL_SIZE
-    for name, value in parse_qsl(options, keep_blank_values=True):
+    for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
         if name == "pool_size":
             if not (value.isdecimal() and 1 <= int(value) <= 1000):
                 raise ConfigError(f"database: pool_size is a number from 1 to 1000, not {value!r}")
             size = int(value)
+    return PostgresDriver(postgres_conninfo(url), pool_size=size)
+
+
+def postgres_conninfo(url: str) -> str:
+    """The URL as libpq knows it: without options of ours."""
+    base, _, options = url.partition("?")
     others = [part for part in options.split("&") if part and not part.startswith("pool_size=")]
-    return PostgresDriver(base + ("?" + "&".join(others) if others else ""), pool_size=size)
+    return base + ("?" + "&".join(others) if others else "")
 
 
 def _durability(options: str) -> Durability:

@@ -109,11 +109,10 @@ def test_a_missing_function_is_a_key_error() -> None:
 
 
 @pytest.mark.parametrize("source", ["import f from nowhere", "import f from modules/none"])
-def test_an_import_from_nowhere_is_an_error_of_the_turn(source: str) -> None:
+def test_an_import_from_nowhere_is_unknown(source: str) -> None:
     """The linter refuses such a bot; a program that skipped it must still not raise."""
     talk = Talk(f"{source}\nstart: say f()")
-    (error, *_) = talk()
-    assert "f" in error
+    assert talk() == ["! Unknown builtin [f] at line 2, column 12 at flow [main]", None]
 
 
 def test_an_imported_function_is_the_one_of_its_home() -> None:
@@ -123,7 +122,7 @@ def test_an_imported_function_is_the_one_of_its_home() -> None:
 
 
 def test_a_closure_that_no_longer_parses_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"main|memory|line"):
         restore_closure("() { say")
 
 

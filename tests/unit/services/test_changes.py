@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,9 @@ from palaver.services import changes
 from palaver.services.access import Access
 from palaver.services.bots import Bots
 from palaver.services.changes import Watcher
-from palaver.services.expiry import purge_for_ever
 from palaver.storage.memory import MemoryStorage
 from palaver.types import SystemClock
 from palaver.wiring import Service, build, open_beside
-from tests.conformance.storage.makers import NOW, SECOND, write
 
 pytestmark = pytest.mark.anyio
 
@@ -147,24 +144,3 @@ async def test_a_database_that_is_away_is_told_of_once(
 def _watcher(storage: MemoryStorage) -> Watcher:
     bots = Bots(storage, None, None, SystemClock())  # type: ignore[arg-type]
     return Watcher(storage, bots, Access(storage, engine_keys=(), is_loopback=True))
-
-
-# --- expiry ------------------------------------------------------------------------------------
-
-
-class Clock:
-    def now(self) -> object:
-        return NOW
-
-
-async def test_what_expired_is_deleted_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    storage = MemoryStorage()
-    await storage.open()
-    await write(storage, remembered={"a": "1"}, expires_at=NOW - SECOND)
-    task = asyncio.create_task(purge_for_ever(storage, Clock(), 0.001))  # type: ignore[arg-type]
-    await until(lambda: not any(r.memories for r in storage._clients.values()))
-    await storage.close()
-    await until(lambda: any("could not be deleted" in r.message for r in caplog.records))
-    task.cancel()
-    assert any("1 expired rows deleted" in r.message for r in caplog.records)

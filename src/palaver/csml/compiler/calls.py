@@ -40,9 +40,11 @@ def compile_call(node: nodes.Call, unit: Unit) -> Evaluate:
         return _component(node, unit, descriptor)
     if name in BUILTINS:
         return _builtin(node, unit)
-    if name in unit.function_nodes or name in unit.imports:
-        return _function(node, unit)
-    return _closure_by_name(node, unit)
+    try:
+        unit.function(name)
+    except KeyError:  # also an import from nowhere
+        return _closure_by_name(node, unit)
+    return _function(node, unit)
 
 
 # --- arguments ---------------------------------------------------------------------------------

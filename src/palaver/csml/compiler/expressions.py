@@ -18,6 +18,7 @@ from palaver.csml.source import Position
 from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.costs import paid_text, pay_for_text
 from palaver.csml.stdlib.methods import MUTATING, located
+from palaver.csml.texts import to_text
 from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
@@ -69,7 +70,12 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
             else:
                 value = part(frame)  # type: ignore[operator]
                 data = value.data
-                pieces.append(data if data.__class__ is str else text_at(frame.run, value, at))
+                if data.__class__ is str:
+                    pieces.append(data)
+                elif data.__class__ is Items or data.__class__ is Members:
+                    pieces.append(text_at(frame.run, value, at))
+                else:
+                    pieces.append(to_text(value))
                 if value.meta is not None and value.meta.secure:
                     secure = SECURE
         joined = "".join(pieces)
@@ -221,11 +227,20 @@ def _applied(
             name = None  # `a == [a.pop()]`: the left side is what `a` was before
 
         def apply(frame: Frame) -> T:
-            a = (frame.locals.get(name) if name is not None else None) or left(frame)
+            a = left(frame)
             b = right(frame)
             return weighed(frame.run, a, b) if a.data.__class__ in HEAVY else operation(a, b)
 
-        return apply
+        if name is None:
+            return apply
+        local = name
+
+        def apply_to_local(frame: Frame) -> T:
+            a = frame.locals.get(local) or left(frame)
+            b = right(frame)
+            return weighed(frame.run, a, b) if a.data.__class__ in HEAVY else operation(a, b)
+
+        return apply_to_local
     if constant.data.__class__ is str and node.operator == "+":
         return lambda frame: weighed(frame.run, left(frame), constant)
     if name is None:

@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from palaver.http.describe import (
+    BOOLEAN,
+    INTEGER,
+    MOMENT,
+    Schema,
+    listing,
+    one_of,
+    record,
+    text,
+)
 from palaver.model import Client, Turn
 from palaver.types import JsonObject, iso_ms
 
@@ -53,3 +63,28 @@ def client_object(client: Client) -> JsonObject:
         "channel_id": client.channel_id,
         "user_id": client.user_id,
     }
+
+
+# --- as /openapi.json tells it -----------------------------------------------------------------
+
+CLIENT_SCHEMA: Final[Schema] = record({"bot_id": text(), "channel_id": text(), "user_id": text()})
+
+TURN_SCHEMA: Final[Schema] = record(
+    {
+        "messages": listing(
+            record(
+                {
+                    "payload": record({"content_type": text(), "content": {}}),
+                    "interaction_order": INTEGER,
+                    "conversation_id": text(),
+                    "direction": one_of("SEND"),
+                }
+            )
+        ),
+        "conversation_end": BOOLEAN,
+        "request_id": text(),
+        "received_at": MOMENT,
+        "client": CLIENT_SCHEMA,
+    }
+)
+"""What `turn_answer` makes."""

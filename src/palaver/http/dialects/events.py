@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from palaver.errors import EventRejected
+from palaver.http.describe import BOOLEAN, Schema, one_of, record, text
 from palaver.http.wire import encode_sorted
 from palaver.model import Event
 from palaver.types import Json, JsonObject
@@ -29,6 +30,24 @@ VALUE_KEYS: Final[Mapping[str, tuple[str, str]]] = {
     "url": ("url", "no url content in event"),
 }
 """Content type to the key of `content` that is the event's value, and what to say without it."""
+
+_TRIGGER: Final = record({"flow_id": text()}, optional={"step_id": {"type": ["string", "null"]}})
+
+
+def _payload_schema(kind: str, content: Schema) -> Schema:
+    return record(
+        {"content_type": one_of(kind), "content": content},
+        optional={"secure": {**BOOLEAN, "description": "Keeps the event out of what is stored."}},
+    )
+
+
+EVENT_SCHEMA: Final[Schema] = {
+    "oneOf": [
+        *(_payload_schema(kind, record({key: text()})) for kind, (key, _) in VALUE_KEYS.items()),
+        _payload_schema("flow_trigger", _TRIGGER),
+    ]
+}
+"""What `event_from_payload` takes; any other payload is rejected by it, not by the decoder."""
 
 
 def event_from_payload(payload: Json) -> Event:

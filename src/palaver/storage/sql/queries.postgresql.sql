@@ -120,7 +120,7 @@ SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
 
 -- name: list_jobs
 -- Jobs in one status, or in any ('').
-SELECT id, task_name::text, args ->> 'arguments',
+SELECT id, task_name::text, coalesce(args ->> 'arguments', '{}'),
        CASE status WHEN 'todo' THEN 'waiting' WHEN 'doing' THEN 'running' ELSE 'dead' END,
        attempts, (args ->> 'max_attempts')::integer, queue_name::text, lock, queueing_lock,
        (extract(epoch FROM scheduled_at) * 1000000)::bigint, args ->> 'error'

@@ -35,7 +35,7 @@ from palaver.http.dialects.base import (
     digest,
     repeat_of_event,
 )
-from palaver.http.dialects.engine_rest import decode, encode
+from palaver.http.dialects.engine_rest import decode, describe, encode
 from palaver.http.dialects.events import event_from_payload
 from palaver.http.keys import api_key
 from palaver.http.request import Request, Response, empty_response, json_response
@@ -71,6 +71,7 @@ class EngineRest(Dialect):
     name = "engine"
     prefix = "/engine"
     hides_methods = True
+    surface = describe.SURFACE
     statuses: ClassVar[Mapping[type[Exception], int]] = {
         Unauthenticated: 403,
         EventRejected: 500,
@@ -81,28 +82,48 @@ class EngineRest(Dialect):
     def routes(self) -> tuple[Route, ...]:
         version = "/bots/{bot_id}/versions/{version_id}"
         return (
-            Route("GET", "/status", self.status),
-            Route("POST", "/run", self.run, idempotent=True),
-            Route("POST", "/validate", self.validate),
-            Route("POST", "/bots", self.create_bot, idempotent=True),
-            Route("GET", "/bots/{bot_id}", self.latest_version),
-            Route("DELETE", "/bots/{bot_id}", self.delete_versions),
-            Route("GET", "/bots/{bot_id}/versions", self.versions),
-            Route("GET", version, self.one_version),
-            Route("DELETE", version, self.delete_version),
-            Route("POST", "/conversations/open", self.open_conversation),
-            Route("POST", "/conversations/close", self.close_conversations),
-            Route("GET", "/conversations", self.conversations),
-            Route("GET", "/messages", self.messages),
-            Route("GET", "/state", self.state),
-            Route("GET", "/memories", self.memories),
-            Route("POST", "/memories", self.create_memory, idempotent=True),
-            Route("DELETE", "/memories", self.delete_memories),
-            Route("GET", "/memories/{key}", self.memory),
-            Route("DELETE", "/memories/{key}", self.delete_memory),
-            Route("DELETE", "/data/clients", self.delete_client),
-            Route("DELETE", "/data/bots/{bot_id}", self.delete_bot),
-            Route("POST", "/data/cleanup", self.cleanup),
+            Route("GET", "/status", self.status, describes=describe.STATUS),
+            Route("POST", "/run", self.run, idempotent=True, describes=describe.RUN),
+            Route("POST", "/validate", self.validate, describes=describe.VALIDATE),
+            Route("POST", "/bots", self.create_bot, idempotent=True, describes=describe.CREATE_BOT),
+            Route("GET", "/bots/{bot_id}", self.latest_version, describes=describe.LATEST_VERSION),
+            Route(
+                "DELETE", "/bots/{bot_id}", self.delete_versions, describes=describe.DELETE_VERSIONS
+            ),
+            Route("GET", "/bots/{bot_id}/versions", self.versions, describes=describe.VERSIONS),
+            Route("GET", version, self.one_version, describes=describe.ONE_VERSION),
+            Route("DELETE", version, self.delete_version, describes=describe.DELETE_VERSION),
+            Route(
+                "POST",
+                "/conversations/open",
+                self.open_conversation,
+                describes=describe.OPEN_CONVERSATION,
+            ),
+            Route(
+                "POST",
+                "/conversations/close",
+                self.close_conversations,
+                describes=describe.CLOSE_CONVERSATIONS,
+            ),
+            Route("GET", "/conversations", self.conversations, describes=describe.CONVERSATIONS),
+            Route("GET", "/messages", self.messages, describes=describe.MESSAGES),
+            Route("GET", "/state", self.state, describes=describe.STATE),
+            Route("GET", "/memories", self.memories, describes=describe.MEMORIES),
+            Route(
+                "POST",
+                "/memories",
+                self.create_memory,
+                idempotent=True,
+                describes=describe.CREATE_MEMORY,
+            ),
+            Route("DELETE", "/memories", self.delete_memories, describes=describe.DELETE_MEMORIES),
+            Route("GET", "/memories/{key}", self.memory, describes=describe.MEMORY),
+            Route(
+                "DELETE", "/memories/{key}", self.delete_memory, describes=describe.DELETE_MEMORY
+            ),
+            Route("DELETE", "/data/clients", self.delete_client, describes=describe.DELETE_CLIENT),
+            Route("DELETE", "/data/bots/{bot_id}", self.delete_bot, describes=describe.DELETE_BOT),
+            Route("POST", "/data/cleanup", self.cleanup, describes=describe.CLEANUP),
         )
 
     def render_error(self, request: Request, problem: Problem) -> Response:

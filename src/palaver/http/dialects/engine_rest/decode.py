@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from palaver.errors import Malformed
+from palaver.http.dialects.events import EVENT_SCHEMA
 from palaver.http.request import Request
 from palaver.model import Bot, Client, Flow, Module, OtherBot
 from palaver.types import Json
@@ -36,13 +37,13 @@ class EventBody(msgspec.Struct):
     """The event of a run. `ttl_duration` and `low_data_mode` of another type are ignored."""
 
     client: ClientBody
-    payload: Any
+    payload: Annotated[Any, msgspec.Meta(extra_json_schema=EVENT_SCHEMA)]
     request_id: str | msgspec.UnsetType = msgspec.UNSET
     metadata: Any = None
     callback_url: str | None = None
     step_limit: Count | None = None
-    ttl_duration: Any = None
-    low_data_mode: Any = None
+    ttl_duration: Annotated[Any, msgspec.Meta(description="Days; else ignored.")] = None
+    low_data_mode: Annotated[Any, msgspec.Meta(description="A boolean; else ignored.")] = None
 
 
 class OtherBotBody(msgspec.Struct):
@@ -53,11 +54,16 @@ class OtherBotBody(msgspec.Struct):
     version_id: str | None = None
 
 
+_BOT = msgspec.Meta(
+    extra_json_schema={"anyOf": [{"$ref": "#/components/schemas/engine.BotBody"}, {"type": "null"}]}
+)
+
+
 class RunBody(msgspec.Struct):
     """`POST /run`. `bot` stays raw: its bytes tell repeats apart, and null counts as absent."""
 
     event: EventBody
-    bot: msgspec.Raw = msgspec.Raw(b"")
+    bot: Annotated[msgspec.Raw, _BOT] = msgspec.field(default_factory=msgspec.Raw)
     bot_id: str | None = None
     version_id: str | None = None
     apps_endpoint: str | None = None
@@ -104,7 +110,7 @@ class BotBody(msgspec.Struct):
 class MemoryBody(msgspec.Struct):
     """`POST /memories`; `value` may be null, not missing."""
 
-    key: str
+    key: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^\\w+$"})]
     value: Any
 
 

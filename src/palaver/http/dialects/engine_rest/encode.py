@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from palaver.csml.diagnostics import Diagnostic
-from palaver.http.dialects.answers import client_object, shown_payload, turn_answer
+from palaver.http.describe import (
+    ANYTHING,
+    BOOLEAN,
+    INTEGER,
+    MOMENT,
+    OBJECT,
+    Schema,
+    listing,
+    nullable,
+    one_of,
+    record,
+    text,
+)
+from palaver.http.dialects.answers import (
+    CLIENT_SCHEMA,
+    client_object,
+    shown_payload,
+    turn_answer,
+)
 from palaver.http.wire import encode_json
 from palaver.model import BotVersion, Client, Conversation, Flow, Memory, Message, Turn
 from palaver.types import Json, JsonObject, iso_ms
@@ -139,3 +158,111 @@ def page(name: str, items: list[Json], next_key: str | None) -> JsonObject:
     if next_key is not None:
         listing["pagination_key"] = next_key
     return listing
+
+
+# --- as /openapi.json tells it -----------------------------------------------------------------
+
+STATUS: Final = record(
+    {
+        "server_ready": BOOLEAN,
+        "database_type": text(),
+        "server_port": INTEGER,
+        "server_auth_enabled": BOOLEAN,
+        "encryption_enabled": BOOLEAN,
+        "debug_mode_enabled": BOOLEAN,
+        "csml_log_level": text(),
+        "engine_version": text(),
+    }
+)
+VALIDATION: Final = record(
+    {
+        "valid": BOOLEAN,
+        "errors": listing(
+            record(
+                {
+                    "flow": text(),
+                    "start_line": INTEGER,
+                    "start_column": INTEGER,
+                    "end_line": nullable(INTEGER),
+                    "end_column": nullable(INTEGER),
+                    "message": text(),
+                }
+            )
+        ),
+    }
+)
+_FLOW: Final = record(
+    {"id": text(), "name": text(), "content": text(), "commands": listing(text())}
+)
+FLAT_VERSION: Final = record(
+    {
+        "id": text(),
+        "name": text(),
+        "apps_endpoint": nullable(text()),
+        "flows": listing(_FLOW),
+        "default_flow": text(),
+        "no_interruption_delay": nullable(INTEGER),
+        "env": ANYTHING,
+        "version_id": text(),
+        "engine_version": text(),
+    }
+)
+LISTED_VERSION: Final = record(
+    {
+        "version_id": text(),
+        "id": text(),
+        "name": text(),
+        "default_flow": text(),
+        "engine_version": text(),
+        "created_at": MOMENT,
+    },
+    optional={"custom_components": text(about="JSON as a text.")},
+)
+CONVERSATION: Final = record(
+    {
+        "id": text(),
+        "client": CLIENT_SCHEMA,
+        "flow_id": text(),
+        "step_id": text(),
+        "status": one_of("OPEN", "CLOSED"),
+        "last_interaction_at": MOMENT,
+        "updated_at": MOMENT,
+        "created_at": MOMENT,
+    }
+)
+MESSAGE: Final = record(
+    {
+        "client": CLIENT_SCHEMA,
+        "conversation_id": text(),
+        "flow_id": text(),
+        "step_id": text(),
+        "direction": one_of("SEND", "RECEIVE"),
+        "payload": OBJECT,
+        "interaction_order": INTEGER,
+        "message_order": INTEGER,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+    }
+)
+MEMORY: Final = record({"key": text(), "value": ANYTHING, "created_at": MOMENT})
+STATE: Final = record(
+    {
+        "client": CLIENT_SCHEMA,
+        "type": one_of("hold"),
+        "value": record(
+            {
+                "index": OBJECT,
+                "step_vars": OBJECT,
+                "hash": text(),
+                "previous": ANYTHING,
+                "secure": BOOLEAN,
+            }
+        ),
+        "created_at": MOMENT,
+    }
+)
+
+
+def page_of(name: str, item: Schema) -> Schema:
+    """What `page` makes."""
+    return record({name: listing(item)}, optional={"pagination_key": text()})
