@@ -8,6 +8,7 @@ alone, nothing asks for what a hold forgets (the error kept in a Null).
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ scalars = st.sampled_from(
 names = st.sampled_from(VARIABLES)
 
 
+@cache
 def expressions(depth: int = 2) -> st.SearchStrategy[str]:
     """An expression over the variables, the functions and the event."""
     if depth <= 0:
@@ -53,6 +55,7 @@ def expressions(depth: int = 2) -> st.SearchStrategy[str]:
     )  # fmt: skip
 
 
+@cache
 def _simple() -> st.SearchStrategy[str]:
     value = expressions()
     return st.one_of(
@@ -71,6 +74,7 @@ def _simple() -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def _statements(depth: int, loops: int, targets: tuple[str, ...]) -> st.SearchStrategy[str]:
     simple = _simple()
     if depth <= 0:
@@ -97,6 +101,7 @@ def _statements(depth: int, loops: int, targets: tuple[str, ...]) -> st.SearchSt
     return st.one_of(choices)
 
 
+@cache
 def blocks(depth: int, loops: int, targets: tuple[str, ...]) -> st.SearchStrategy[str]:
     """Statements with a mark between any two."""
     drawn = st.lists(_statements(depth, loops, targets), min_size=1, max_size=4)
@@ -139,7 +144,7 @@ json_values = st.recursive(
 )  # fmt: skip
 """Any JSON, with texts that mean something to one method or another."""
 
-memory_sets = st.fixed_dictionaries({name: json_values for name in ("p", "q", "r")})
+memory_sets = st.fixed_dictionaries({"p": json_values, "q": json_values, "r": json_values})
 
 
 @st.composite

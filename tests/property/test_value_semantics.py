@@ -118,7 +118,7 @@ def histories(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 @settings(
     deadline=None,
-    max_examples=300,
+    max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(histories())

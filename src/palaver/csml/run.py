@@ -65,7 +65,6 @@ def run(
         Effects in order. The last but for memory changes is End, Hold, Fail or SwitchBot, or
         none of them when a step returned.
     """
-    _allow_depth(limits)
     state = _state(program, inputs, host, limits, on_slice)
     effects = state.effects
     try:
@@ -96,8 +95,11 @@ MOST_FRAMES: Final = 20_000
 """What a C stack of 8 MB certainly bears."""
 
 
-def _allow_depth(limits: Limits) -> None:
-    """Lets Python recurse as deep as `limits.depth` calls need; its own limit is for 1000."""
+def allow_depth(limits: Limits) -> None:
+    """Lets Python recurse as deep as `limits.depth` calls need: to be called once a process.
+
+    Python's own limit, 1000 frames, ends a program by `max_depth` at some 150 calls already.
+    """
     needed = min(1_000 + FRAMES_A_CALL * limits.depth, MOST_FRAMES)
     if sys.getrecursionlimit() < needed:
         sys.setrecursionlimit(needed)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from palaver.csml.checker import lint_errors
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.program import FlowText, FlowUnit, Program
-from palaver.csml.run import Inputs, run
+from palaver.csml.run import Inputs, allow_depth, run
 from palaver.csml.state import Limits
 from palaver.csml.stdlib.regex import compile_pattern
 from palaver.effects import Effect, Host
@@ -48,6 +48,7 @@ class CsmlScenario:
         if errors:
             raise SourceError(errors)
         self._limits = limits
+        allow_depth(limits)
         self._commands: dict[str, list[FlowUnit]] = {}
         self._command_lists: list[tuple[FlowUnit, tuple[str, ...]]] = []
         for flow in bot.flows:

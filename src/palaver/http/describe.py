@@ -107,7 +107,7 @@ class Operation:
         open_without: whether it is open as well where no key is configured.
         errors: statuses in the dialect's error shape beyond those that follow from the rest
             (400 and 413 from a body, the dialect's refusal from keys, 422 from `idempotent`).
-        media_types: of the body.
+        form: the body as a form, where it may come as one.
     """
 
     summary: str
@@ -118,7 +118,7 @@ class Operation:
     open_without: bool = False
     errors: tuple[int, ...] = (503,)
     about: str = ""
-    media_types: tuple[str, ...] = ("application/json",)
+    form: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)

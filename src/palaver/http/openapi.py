@@ -122,7 +122,9 @@ class _Builder:
             made["description"] = told.about
         if told.body is not None:
             schema = told.body if isinstance(told.body, dict) else self._ref(dialect, told.body)
-            content = {media_type: {"schema": schema} for media_type in told.media_types}
+            content = _json(schema)
+            if told.form is not None:
+                content["application/x-www-form-urlencoded"] = {"schema": told.form}
             made["requestBody"] = {"required": True, "content": content}
         if told.keys:
             made["security"] = [{f"{dialect.name}.{name}": []} for name in told.keys]

@@ -192,7 +192,8 @@ class EmbeddedRunner:
         text = told(error)
         pause_s = pause_after(self._tasks, job, error, self._chance)
         if pause_s is None:
-            logger.error("job %d (%s) is dead: %s", job.id, job.task, text)
+            report = None if isinstance(error, PalaverError) else error  # a mistake of ours
+            logger.error("job %d (%s) is dead: %s", job.id, job.task, text, exc_info=report)
             await self._store.bury_job(job.id, self._owner, text)
         else:
             logger.warning("job %d (%s) again in %.1f s: %s", job.id, job.task, pause_s, text)

@@ -23,7 +23,7 @@ import psycopg
 from procrastinate.job_context import AbortReason
 from psycopg_pool import PoolTimeout
 
-from palaver.errors import StorageError
+from palaver.errors import PalaverError, StorageError
 from palaver.jobs.embedded import pause_after, told
 from palaver.jobs.protocol import RetryPolicy, Task, Tasks
 from palaver.model import Job, JobStatus
@@ -40,7 +40,10 @@ SILENT_S = 15
 """After so long without one its jobs are another's."""
 
 LOOK_S = 5.0
-"""How often is looked for such jobs, and for jobs nobody told us of."""
+"""How often is looked for such jobs, and for those to be broken off."""
+
+DUE_S = 1.0
+"""How often is looked for jobs that have become due: the database tells of new ones only."""
 
 RESTART_S, RESTART_MAX_S = 1.0, 30.0
 """Pauses between workers when the database is gone."""
@@ -138,7 +141,7 @@ class ProcrastinateRunner:
             await app.run_worker_async(
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=LOOK_S,
+                fetch_job_polling_interval=DUE_S,
                 abort_job_polling_interval=LOOK_S,
                 shutdown_graceful_timeout=self._stop_s,
                 delete_jobs="successful",
@@ -215,7 +218,8 @@ class ProcrastinateRunner:
     async def _failed(self, job: Job, error: Exception) -> None:
         text = told(error)
         if pause_after(self._tasks, job, error, self._chance) is None:
-            logger.error("job %d (%s) is dead: %s", job.id, job.task, text)
+            report = None if isinstance(error, PalaverError) else error  # a mistake of ours
+            logger.error("job %d (%s) is dead: %s", job.id, job.task, text, exc_info=report)
         else:
             logger.warning("job %d (%s) will be run again: %s", job.id, job.task, text)
         with suppress(StorageError):

@@ -6,6 +6,7 @@ answer of the turn that was stored, and takes none.
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,9 +23,9 @@ from palaver.types import Clock, JsonObject
 class _Arguments(msgspec.Struct):
     client: Client
     content_type: str
-    content: JsonObject
+    content: dict[str, Any]
     value: str
-    metadata: JsonObject = msgspec.field(default_factory=dict)
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def event_job(client: Client, event: Event, metadata: JsonObject | None = None) -> NewJob:

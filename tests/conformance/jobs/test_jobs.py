@@ -31,7 +31,21 @@ QUICK = RetryPolicy(attempts=3, first_s=0.01, longest_s=0.02)
 
 async def until(is_so: Callable[[], bool], seconds: float = 15) -> None:
     async with asyncio.timeout(seconds):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - workers tell nobody
+            await asyncio.sleep(0.01)
+
+
+async def jobs_that_are(backend: Backend, status: JobStatus, count: int = 1) -> tuple[Job, ...]:
+    """Waits until there are so many."""
+    async with asyncio.timeout(15):
+        while len(found := await backend.storage.list_jobs(status, limit=9)) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def no_job_is_left(backend: Backend) -> None:
+    async with asyncio.timeout(15):
+        while await backend.storage.list_jobs(limit=9):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -59,8 +73,7 @@ async def test_a_job_runs_with_its_arguments_and_is_gone(backend: Backend) -> No
     await until(lambda: len(done.jobs) == 1)
     assert done.jobs[0].arguments == arguments
     assert (done.jobs[0].task, done.jobs[0].attempts) == ("do", 0)
-    while await queue.list():
-        await asyncio.sleep(0.01)
+    await no_job_is_left(backend)
 
 
 async def test_jobs_of_a_turn_are_stored_with_it(backend: Backend) -> None:
@@ -102,8 +115,7 @@ async def test_a_failed_job_is_tried_again(backend: Backend) -> None:
     await backend.queue(done.tasks, runner).enqueue(NewJob("do"))
     await until(lambda: len(done.jobs) == 3)
     assert [job.attempts for job in done.jobs] == [0, 1, 2]
-    while await backend.storage.list_jobs(limit=10):
-        await asyncio.sleep(0.01)
+    await no_job_is_left(backend)
 
 
 async def test_after_its_attempts_a_job_is_dead_and_can_be_retried(backend: Backend) -> None:
@@ -111,8 +123,7 @@ async def test_after_its_attempts_a_job_is_dead_and_can_be_retried(backend: Back
     runner = backend.runner(done.tasks)
     queue = backend.queue(done.tasks, runner)
     await queue.enqueue(NewJob("do", {"n": 1}))
-    while not (dead := await queue.list(JobStatus.DEAD)):
-        await asyncio.sleep(0.01)
+    dead = await jobs_that_are(backend, JobStatus.DEAD)
     assert len(done.jobs) == 3
     assert dead[0].arguments == {"n": 1}
     assert dead[0].attempts == 3
@@ -130,8 +141,7 @@ async def test_a_job_may_have_attempts_of_its_own(backend: Backend) -> None:
     runner = backend.runner(done.tasks)
     queue = backend.queue(done.tasks, runner)
     await queue.enqueue(NewJob("do", max_attempts=1))
-    while not await queue.list(JobStatus.DEAD):
-        await asyncio.sleep(0.01)
+    await jobs_that_are(backend, JobStatus.DEAD)
     assert len(done.jobs) == 1
 
 
@@ -140,8 +150,7 @@ async def test_an_aborted_job_is_dead_at_once(backend: Backend) -> None:
     runner = backend.runner(done.tasks)
     queue = backend.queue(done.tasks, runner)
     await queue.enqueue(NewJob("do"))
-    while not (dead := await queue.list(JobStatus.DEAD)):
-        await asyncio.sleep(0.01)
+    dead = await jobs_that_are(backend, JobStatus.DEAD)
     assert dead[0].error == "not today"
     assert len(done.jobs) == 1
 
@@ -216,8 +225,7 @@ async def test_a_running_job_can_be_cancelled(backend: Backend) -> None:
         ((job),) = await queue.list(JobStatus.RUNNING)
         await queue.cancel(job.id)
         await ended.wait()
-        while await queue.list():
-            await asyncio.sleep(0.02)
+        await no_job_is_left(backend)
 
 
 async def test_stopping_gives_back_what_does_not_end(backend: Backend) -> None:

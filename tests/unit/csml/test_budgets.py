@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded
+from palaver.csml.run import allow_depth
 from palaver.csml.state import Limits
 from tests.unit.csml.talking import Talk
 
@@ -164,7 +165,7 @@ def test_comparing_bombs_ends_the_turn() -> None:
     talk = blow(
         "start:\n  do a = [1] do b = [1]\n  do i = 0\n"
         "  while (i < 60) { do i += 1 do a = [a, a] do b = [b, b] }\n  say a == b",
-        limits=Limits(instructions=1_000_000),
+        limits=Limits(instructions=300_000),
     )
     assert talk.limit in ("max_compared", "max_instructions")
 
@@ -214,6 +215,7 @@ def test_recursion_without_end_ends_by_its_depth(what: str, flow: str) -> None:
 
 
 def test_recursion_may_be_as_deep_as_the_limit_says() -> None:
+    allow_depth(Limits())
     flow = "fn f(n) { if (n < 2) { return 1 } return f(n - 1) + 1 }\nstart: say f(event.to_int())"
     assert Talk(flow)("300") == ["300"]
     assert "max_depth (300)" in Talk(flow)("301")[0]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from palaver.engine.locks import Turnstile
 from palaver.errors import BotNotFound, Unauthenticated, VersionNotFound
+from palaver.http.describe import Surface
 from palaver.http.dialects.base import Cors, Dialect, Problem, Route, Services
+from palaver.http.dialects.chatbot import describe
 from palaver.http.dialects.chatbot.answers import error_envelope
 from palaver.http.dialects.chatbot.query import QueryApi
 from palaver.http.dialects.chatbot.users import UsersApi
@@ -33,6 +35,7 @@ class Chatbot(Dialect):
 
     name = "chatbot"
     prefix = "/chatbot"
+    surface: ClassVar[Surface | None] = describe.SURFACE
     roots = ("/query", "/users", "/sessions", "/stories", "/entities", "/webhooks", "/segments")
     statuses: ClassVar[Mapping[type[Exception], int]] = {BotNotFound: 500, VersionNotFound: 500}
 
@@ -45,13 +48,26 @@ class Chatbot(Dialect):
     def routes(self) -> tuple[Route, ...]:
         users = self._users
         of_user = users.update_session_of_user
+        of_user_told = describe.UPDATE_SESSION_OF_USER
         return (
-            Route("POST", PUBLIC, self._query.query, idempotent=True),
-            Route("POST", "/users", users.create, idempotent=True),
-            Route("GET", "/users/{id}", users.show),
-            Route("PUT", "/users/{id}/sessionAttributes", of_user, idempotent=True),
-            Route("PUT", "/users/{id}/session", of_user, idempotent=True),
-            Route("PUT", "/sessions/{sessionId}/attributes", users.update_session, idempotent=True),
+            Route("POST", PUBLIC, self._query.query, idempotent=True, describes=describe.QUERY),
+            Route("POST", "/users", users.create, idempotent=True, describes=describe.CREATE_USER),
+            Route("GET", "/users/{id}", users.show, describes=describe.SHOW_USER),
+            Route(
+                "PUT",
+                "/users/{id}/sessionAttributes",
+                of_user,
+                idempotent=True,
+                describes=of_user_told,
+            ),
+            Route("PUT", "/users/{id}/session", of_user, idempotent=True, describes=of_user_told),
+            Route(
+                "PUT",
+                "/sessions/{sessionId}/attributes",
+                users.update_session,
+                idempotent=True,
+                describes=describe.UPDATE_SESSION,
+            ),
         )
 
     def cors_of(self, path: str) -> Cors | None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from palaver.config import BotSettings
 from palaver.errors import NotFound
+from palaver.http.describe import Schema, record
 from palaver.http.dialects.chatbot import fields
 from palaver.http.dialects.events import jump_event
 from palaver.http.dialects.jumps import jump_of
@@ -46,6 +47,30 @@ class Query:
     parameters: Mapping[str, str | None]
     debug: bool
     user_id: str | None
+
+
+QUERY: Final[Schema] = {
+    **record(
+        {"sessionId": fields.text_schema(10, 64)},
+        optional={
+            "query": fields.optional(fields.text_schema(1, 256)),
+            "trigger": fields.optional(fields.text_schema(1, 50)),
+            "goto": fields.optional(fields.text_schema(24, 24)),
+            "confidence": fields.optional(fields.number_schema(0.1, 1)),
+            "lifespan": fields.optional(fields.number_schema(1, 10, whole=True)),
+            "reset": fields.optional(fields.BOOLEAN),
+            "storyId": fields.optional(fields.text_schema(24, 24)),
+            "parameters": fields.optional(fields.attributes_schema(0, fields.LONGEST_VALUE)),
+            "debug": fields.optional(fields.BOOLEAN),
+            "userId": fields.optional(fields.text_schema(1, 256)),
+        },
+    ),
+    "anyOf": [
+        {"required": [name], "properties": {name: {"type": "string"}}}
+        for name in ("query", "trigger", "goto")
+    ],
+}
+"""What `decode_query` takes."""
 
 
 def decode_query(body: JsonObject, settings: BotSettings) -> Query:

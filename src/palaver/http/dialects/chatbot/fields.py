@@ -13,6 +13,8 @@ from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
 from palaver.errors import Malformed
+from palaver.http import describe
+from palaver.http.describe import Schema
 from palaver.http.request import Request
 from palaver.http.wire import kind_of
 from palaver.types import Json, JsonObject
@@ -93,6 +95,27 @@ def boolean(body: JsonObject, field: str) -> bool:
     return flag
 
 
+# The same for /openapi.json; numbers and booleans that come as texts are left out there.
+
+
+def optional(schema: Schema) -> Schema:
+    """A field that may be null."""
+    return describe.nullable(schema)
+
+
+def text_schema(shortest: int, longest: int) -> Schema:
+    """What `text` takes."""
+    return describe.text(shortest, longest)
+
+
+def number_schema(lowest: float, highest: float, *, whole: bool = False) -> Schema:
+    """What `number` and `whole` take."""
+    return {"type": "integer" if whole else "number", "minimum": lowest, "maximum": highest}
+
+
+BOOLEAN: Final = describe.BOOLEAN
+
+
 # --- attributes --------------------------------------------------------------------------------
 
 
@@ -125,6 +148,33 @@ def attributes(
             refuse(shown, f"length must be between 1 and {longest}")
         read[name] = item
     return read
+
+
+def attributes_schema(fewest: int, longest_name_value: int) -> Schema:
+    """What `attributes` takes."""
+    return {
+        "type": "object",
+        "minProperties": fewest,
+        "maxProperties": MOST_ATTRIBUTES,
+        "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,128}$"},
+        "properties": {"default_name": optional(text_schema(1, longest_name_value))},
+        "additionalProperties": optional(text_schema(1, LONGEST_VALUE)),
+    }
+
+
+def flat_schema(beside: Mapping[str, Schema]) -> Schema:
+    """What `attribute_body` takes as a form. Args: beside: the other fields, all required."""
+    flat = describe.record(
+        beside, optional={f"{_FLAT}default_name": text_schema(1, LONGEST_NAME_VALUE)}
+    )
+    names = rf"^{re.escape(_FLAT)}[A-Za-z0-9_-]{{1,128}}$"
+    return {
+        **flat,
+        "patternProperties": {names: text_schema(1, LONGEST_VALUE)},
+        "additionalProperties": False,
+        "minProperties": len(beside) + 1,
+        "maxProperties": len(beside) + MOST_ATTRIBUTES,
+    }
 
 
 def merged(old: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

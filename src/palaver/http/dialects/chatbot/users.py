@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from palaver.errors import NotFound
+from palaver.http.describe import Schema, listing, nullable, record, text
 from palaver.http.dialects.chatbot import fields
 from palaver.http.dialects.chatbot.answers import envelope, memory_texts, user_object
 from palaver.http.dialects.chatbot.people import (
@@ -141,6 +142,44 @@ class UsersApi:
             latest = await self._storage.newest_session(bot.id, session.name) or session
             await self._storage.save_session(touched(latest, now))
         return json_response(envelope(self._services.clock.now()))
+
+
+_ATTRIBUTES: Final = fields.attributes_schema(1, fields.LONGEST_NAME_VALUE)
+
+SESSION_ATTRIBUTES: Final = record({"attributes": _ATTRIBUTES})
+"""What `_session_attributes` takes; flat keys `attributes.<name>` do as well."""
+
+SESSION_OF_USER: Final = record(
+    {"sessionId": fields.text_schema(10, 64), "attributes": _ATTRIBUTES}
+)
+
+SESSION_ATTRIBUTES_FORM: Final = fields.flat_schema({})
+SESSION_OF_USER_FORM: Final = fields.flat_schema({"sessionId": fields.text_schema(10, 64)})
+
+_SEGMENT: Final = text(24, 24)
+
+NEW_USER: Final[Schema] = {
+    **record(
+        {"attributes": _ATTRIBUTES},
+        optional={
+            "userId": nullable(fields.text_schema(1, 256)),
+            "segments": {"anyOf": [_SEGMENT, listing(_SEGMENT), {"type": "null"}]},
+        },
+        about="Without a userId, attributes.default_email is required.",
+    ),
+    "anyOf": [
+        {"required": ["userId"], "properties": {"userId": {"type": "string"}}},
+        {
+            "properties": {
+                "attributes": {
+                    "required": ["default_email"],
+                    "properties": {"default_email": {"type": "string"}},
+                }
+            }
+        },
+    ],
+}
+"""What `_new_user` takes."""
 
 
 def _session_attributes(body: JsonObject) -> dict[str, str | None]:

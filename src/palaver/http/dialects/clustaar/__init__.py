@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from palaver.errors import Invalid
+from palaver.http.describe import Surface
 from palaver.http.dialects.base import Cors, Dialect, Problem, Route, Services
+from palaver.http.dialects.clustaar import describe
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
 from palaver.http.dialects.clustaar.interlocutors import Interlocutors
 from palaver.http.dialects.clustaar.reply import Replies
@@ -34,6 +36,7 @@ class Clustaar(Dialect):
 
     name = "clustaar"
     prefix = "/clustaar"
+    surface: ClassVar[Surface | None] = describe.SURFACE
     roots = ("/interlocutors",)
     tolerates_slash = True
     statuses: ClassVar[Mapping[type[Exception], int]] = {Invalid: 422}
@@ -48,15 +51,29 @@ class Clustaar(Dialect):
         one, of_bot = "/interlocutors/{id}", "/bots/{bot}/interlocutors"
         people = self.interlocutors
         return (
-            Route("POST", f"{of_bot}/{CHANNEL}", people.create, idempotent=True),
-            Route("POST", f"{of_bot}/{{channel}}", people.refuse_channel),
-            Route("POST", f"{one}/reply", self.replies.reply, idempotent=True),
+            Route(
+                "POST",
+                f"{of_bot}/{CHANNEL}",
+                people.create,
+                idempotent=True,
+                describes=describe.CREATE,
+            ),
+            Route(
+                "POST", f"{of_bot}/{{id}}", people.refuse_channel, describes=describe.REFUSE_CHANNEL
+            ),
+            Route(
+                "POST",
+                f"{one}/reply",
+                self.replies.reply,
+                idempotent=True,
+                describes=describe.REPLY,
+            ),
             *(
                 route
                 for path in (one, f"{of_bot}/{{id}}")
                 for route in (
-                    Route("GET", path, people.show),
-                    Route("PUT", path, people.update),
+                    Route("GET", path, people.show, describes=describe.SHOW),
+                    Route("PUT", path, people.update, describes=describe.UPDATE),
                 )
             ),
         )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from palaver.http.dialects.clustaar.documents import Document, read_location
+from palaver.http.describe import OBJECT, Schema, listing, nullable, one_of, record, text
+from palaver.http.dialects.clustaar.documents import LOCATION, Document, read_location
 from palaver.http.dialects.events import event_from_payload
 from palaver.http.dialects.jumps import Jump, jump_of
 from palaver.model import Event
@@ -121,6 +122,39 @@ READERS: Final[Mapping[str, _Reader]] = {
     "message": _message,
 }
 """`type` of an input to its reader."""
+
+_TARGET: Final = record({"type": one_of("step", "story"), "id": text(24, 24)})
+_ATTACHMENTS: Final = nullable(
+    listing(record({"url": text(1)}, optional={"name": nullable(text(0, 150))}))
+)
+
+
+def _input(
+    kind: str, members: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None
+) -> Schema:
+    more = {"location": LOCATION, **(optional or {})}
+    return record({"type": one_of(kind), **members}, optional=more)
+
+
+INPUT: Final[Schema] = {
+    "oneOf": [
+        _input("text", {"message": text(1, LONGEST_TEXT)}),
+        _input("go_to_action", {"target": _TARGET}, {"sessionValues": nullable(OBJECT)}),
+        _input("custom_event", {"name": text(1)}),
+        _input(
+            "legacy_reply_to_message_action",
+            {"message": text(1, LONGEST_REPLY)},
+            {"attachments": _ATTACHMENTS},
+        ),
+        _input(
+            "customer_satisfaction_callback_action",
+            {"kind": one_of(*KINDS), "target": nullable(_TARGET)},
+        ),
+        _input("url_loaded_event", {"url": text(1)}),
+        _input("message", {"text": text(1, LONGEST_TEXT)}, {"attachments": _ATTACHMENTS}),
+    ]
+}
+"""What the READERS take; a target must be in the bot besides."""
 
 
 def _target(document: Document, bot: LoadedBot) -> tuple[Jump | None, Json]:

@@ -6,9 +6,10 @@ A reader returns something of the right type even for a bad field; `finish` then
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeAlias, TypeGuard
+from typing import Final, TypeAlias, TypeGuard
 
 from palaver.errors import Invalid
+from palaver.http.describe import NUMBER, nullable, record
 from palaver.types import Json, JsonObject
 
 Problems: TypeAlias = "list[tuple[tuple[str, ...], str]]"
@@ -112,6 +113,10 @@ class Document:
 def is_number(value: Json) -> TypeGuard[int | float]:
     """Whether it is a JSON number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+LOCATION: Final = nullable(record({"lat": NUMBER, "long": NUMBER}))
+"""What `read_location` takes."""
 
 
 def read_location(document: Document) -> JsonObject | None:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from palaver.errors import NotFound
+from palaver.http.describe import Schema, nullable, one_of, record, text
 from palaver.http.dialects.base import Dialect
 from palaver.http.dialects.clustaar.auth import CHANNEL, Gate
-from palaver.http.dialects.clustaar.documents import Document, read_location
+from palaver.http.dialects.clustaar.documents import LOCATION, Document, read_location
 from palaver.http.dialects.clustaar.parts import date_text
 from palaver.http.request import Request, Response, empty_response, json_response
 from palaver.model import Client, Person
@@ -150,6 +151,28 @@ class Given(NamedTuple):
     user_id: str
     attributes: JsonObject
     socket_token: str | None
+
+
+def interlocutor_schema(**more: Schema) -> Schema:
+    """What `read_interlocutor` takes. Args: more: members that only some bodies have."""
+    custom: Schema = {
+        "type": "object",
+        "propertyNames": {"pattern": r"^\w+$"},
+        "additionalProperties": text(),
+    }
+    return record(
+        {"type": one_of("interlocutor"), "userID": text(1, LONGEST_USER_ID)},
+        optional={
+            **{name: nullable(text(0, LONGEST_ATTRIBUTE)) for name in TEXTS},
+            "location": LOCATION,
+            "customAttributes": custom,
+            **more,
+        },
+    )
+
+
+CREATED: Final = interlocutor_schema(socketToken=text(1, LONGEST_ATTRIBUTE))
+UPDATED: Final = interlocutor_schema()
 
 
 def read_interlocutor(body: JsonObject) -> Given:

@@ -11,9 +11,10 @@ from http import HTTPStatus
 from typing import ClassVar, Final
 
 from palaver.errors import BotNotFound, VersionNotFound
+from palaver.http.describe import INTEGER, Surface, record, text
 from palaver.http.dialects.base import Cors, Dialect, Problem, Route, Services
 from palaver.http.dialects.studio.auth import Gate
-from palaver.http.dialects.studio.chat import ChatApi
+from palaver.http.dialects.studio.chat import CHAT, ChatApi
 from palaver.http.request import Request, Response, json_response
 
 BASES: Final = ("/v1/api", "/prod/api")
@@ -30,6 +31,11 @@ class Studio(Dialect):
     name = "studio"
     prefix = "/studio"
     roots = ("/v1", "/prod")
+    surface: ClassVar[Surface | None] = Surface(
+        "CSML Studio's API.",
+        record({"statusCode": INTEGER, "error": text(), "message": text()}),
+        {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}},
+    )
     statuses: ClassVar[Mapping[type[Exception], int]] = {BotNotFound: 500, VersionNotFound: 500}
 
     def __init__(self, services: Services) -> None:
@@ -39,7 +45,8 @@ class Studio(Dialect):
 
     def routes(self) -> tuple[Route, ...]:
         return tuple(
-            Route("POST", f"{base}/chat", self.chat.chat, idempotent=True) for base in BASES
+            Route("POST", f"{base}/chat", self.chat.chat, idempotent=True, describes=CHAT)
+            for base in BASES
         )
 
     def cors_of(self, path: str) -> Cors | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from uuid import uuid4
 
 import msgspec
 
 from palaver.errors import EventRejected, Malformed
-from palaver.http.dialects.answers import turn_answer
+from palaver.http.describe import Answer, Operation
+from palaver.http.dialects.answers import TURN_SCHEMA, turn_answer
 from palaver.http.dialects.base import Dialect, repeat_of_event
-from palaver.http.dialects.events import event_from_payload
+from palaver.http.dialects.events import EVENT_SCHEMA, event_from_payload
 from palaver.http.dialects.jumps import jump_of
 from palaver.http.dialects.studio.auth import Gate
 from palaver.http.request import Request, Response
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class ClientBody(msgspec.Struct):
     """Bot and channel are the key's; what the caller says of them is ignored."""
 
-    user_id: str
+    user_id: Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1})]
 
 
 class PayloadBody(msgspec.Struct):
@@ -41,13 +42,22 @@ class ChatBody(msgspec.Struct):
     """`POST /chat`. Unknown properties are ignored."""
 
     client: ClientBody
-    payload: PayloadBody
+    payload: Annotated[PayloadBody, msgspec.Meta(extra_json_schema={"allOf": [EVENT_SCHEMA]})]
     metadata: dict[str, Any] | None = None
     request_id: str | None = None
     callback_url: str | None = None
 
 
 _BODY: Final = msgspec.json.Decoder(ChatBody)
+
+CHAT: Final = Operation(
+    "One event of an end user",
+    {200: Answer("All the bot said.", TURN_SCHEMA)},
+    ChatBody,
+    keys=("key",),
+    errors=(429, 503),
+    about="Bot and channel are the key's. A `regex` event is refused here.",
+)
 
 
 class _Said(NamedTuple):

@@ -1,4 +1,4 @@
--- Jobs: the schema of procrastinate 3.10 (MIT licence), word for word, and an index of ours.
+-- Jobs: the schema of procrastinate 3.10 (MIT licence), word for word, and what is ours at the end.
 -- A newer procrastinate brings migrations of its own: they become a migration here.
 
 -- Procrastinate Schema
@@ -602,3 +602,23 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
     FOR EACH ROW EXECUTE PROCEDURE procrastinate_unlink_periodic_defers_v1();
 
 CREATE INDEX palaver_job_lock ON procrastinate_jobs (lock) WHERE lock IS NOT NULL;
+
+-- When a job ends, workers are told of the next one of its lock; they would look a second later.
+CREATE FUNCTION palaver_job_lock_freed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('procrastinate_any_queue_v1',
+                    json_build_object('type', 'job_inserted', 'job_id', next.id)::text)
+     FROM procrastinate_jobs AS next
+    WHERE next.lock = OLD.lock AND next.status = 'todo'
+    ORDER BY next.id LIMIT 1;
+  RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER palaver_job_deleted AFTER DELETE ON procrastinate_jobs
+  FOR EACH ROW WHEN (OLD.status = 'doing' AND OLD.lock IS NOT NULL)
+  EXECUTE FUNCTION palaver_job_lock_freed();
+
+CREATE TRIGGER palaver_job_failed AFTER UPDATE OF status ON procrastinate_jobs
+  FOR EACH ROW WHEN (OLD.status = 'doing' AND NEW.status <> 'todo' AND OLD.lock IS NOT NULL)
+  EXECUTE FUNCTION palaver_job_lock_freed();
