@@ -130,13 +130,14 @@ def scheduled() -> NewJob:
 
 
 def check_once(server: Server, receiver: Receiver) -> None:
-    """The event had its effect once, and its messages came in order."""
+    """The event had its effect once; its messages came in order, each at least once."""
     assert server.memories("ann") == {"n": 1}
     said = [m["payload"]["content"].get("text") for m in server.messages("ann")[::-1]]
     assert said[-2:] == ["one", "two"]
     assert said.count("one") == said.count("two") == 1
-    wait_for(lambda: len(receiver.taken) >= 2)
-    assert receiver.taken == ["one", "two"]
+    wait_for(lambda: "two" in receiver.taken)
+    assert list(dict.fromkeys(receiver.taken)) == ["one", "two"]
+    assert receiver.taken[-1] == "two"
 
 
 def test_serve_killed_in_a_job_goes_on_with_it(
@@ -153,9 +154,8 @@ def test_serve_killed_in_a_job_goes_on_with_it(
     server.kill()  # in the middle of the first notification
     receiver.open()
     server.start()
-    wait_for(lambda: len(receiver.taken) >= 2)
     check_once(server, receiver)
-    assert jobs_of(server.database) == []
+    wait_for(lambda: jobs_of(server.database) == [])
 
 
 def test_jobs_can_be_listed_retried_and_cancelled_beside_a_server(
@@ -271,7 +271,6 @@ def test_a_worker_killed_in_a_job_is_replaced_by_another(
     third = working(postgres_url)
     second.kill()  # in the middle of the first notification
     receiver.open()
-    wait_for(lambda: len(receiver.taken) >= 2)
     check_once(server, receiver)
     wait_for(lambda: jobs_of(postgres_url) == [])
     assert third.stop() == 0
