@@ -36,9 +36,7 @@ class FakeChat:
 
 def events(chat: FakeChat, *served: str) -> Events:
     studio = SimpleNamespace(webhook="http://hook/", end_notice=False, webhook_retries=2)
-    bot = SimpleNamespace(
-        runnable=object(), uuid="uuid", settings=SimpleNamespace(studio=studio)
-    )
+    bot = SimpleNamespace(runnable=object(), uuid="uuid", settings=SimpleNamespace(studio=studio))
     bots = SimpleNamespace(find=lambda bot_id: bot if bot_id in served else None)
     clock = SimpleNamespace(now=lambda: NOW)
     return Events(bots, chat, clock)  # type: ignore[arg-type]
