@@ -14,7 +14,6 @@ from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailab
 from palaver.storage.protocol import Storage
 from palaver.storage.sql import copies
 from palaver.storage.sql.migrate import load_migrations
-from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.urls import open_storage, sqlite_file
 from tests.conformance.storage.makers import ANNA, NOW, remember, said, version, write
 
