@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Hashable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 
 from palaver.errors import ConversationBusy
@@ -64,7 +64,8 @@ class Turnstile:
             if future.done() and not future.cancelled():
                 self.pass_on(key, taken)  # the turn was given just now: somebody else may have it
             else:
-                taken.waiting.remove(future)
+                with suppress(ValueError):  # passed over already, when the turn was passed on
+                    taken.waiting.remove(future)
             if isinstance(error, TimeoutError):
                 raise ConversationBusy(
                     f"another turn of this client took longer than turn_wait_s ({self._wait_s:g} s)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -130,6 +131,8 @@ class House:
         self.bot = runnable(bot) if isinstance(bot, str) else bot
         self.others = {other.bot.id: other for other in others}
         self.storage = MemoryStorage()
+        with suppress(StopIteration):  # opening memory never waits
+            self.storage.open().send(None)
         self.clock = Clock()
         self.outside = Outside()
         self.told: list[Any] = []
