@@ -309,7 +309,8 @@ async def test_calls_go_out_and_answers_come_back() -> None:
         )
     )
     assert await house.said("hi") == ["before", "answered"]
-    ((endpoint, call),) = house.outside.calls
+    ((endpoint, call, client),) = house.outside.calls
+    assert client == ANN
     assert endpoint == "https://apps/"
     assert call.data == {"n": 1}
     house = House(CALLER)
@@ -319,7 +320,7 @@ async def test_calls_go_out_and_answers_come_back() -> None:
 
 async def test_a_mail_is_delivered() -> None:
     house = House(
-        'start: say SMTP("mail.x").send({"from": "a@x.org", "to": "b@x.org", "subject": "s", '
+        'start: say SMTP("mail.x").auth("u", "p").send({"from": "a@x.org", "to": "b@x.org", "subject": "s", '
         '"text": "t"})'
     )
     await house.said("hi")
