@@ -56,7 +56,7 @@ class Outside:
             await self.wait()
         return self.answer
 
-    async def send(self, call: HttpRequest, timeout_s: float) -> Any:
+    async def send(self, call: HttpRequest, timeout_s: float = 0) -> Any:
         return await self._called(call)
 
     async def app(
