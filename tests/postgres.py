@@ -7,10 +7,12 @@ programs when `nobody` may not reach them. Nothing of the system is changed.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -76,6 +78,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
                 **self._user,
             )
         for _ in range(600):
@@ -144,6 +147,13 @@ class PostgresServer:
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stderr[-800:]}")
+
+
+def _end_with_parent() -> None:
+    """In the new process: it goes down when whoever started it dies, even by `kill -9`."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
 
 
 def programs_to_use() -> Path:

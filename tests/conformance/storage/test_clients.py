@@ -157,6 +157,24 @@ async def test_messages_between_two_moments_both_included(storage: Storage) -> N
     assert await between(6, 6) == []
 
 
+async def test_a_turn_around_the_time_asked_for_has_nothing_in_it(storage: Storage) -> None:
+    """Its first message is too early and its last too late; a page that meets it goes on."""
+    around = (message("early"), message("late", created_at=NOW + 9 * HOUR))
+    within = (message("within", created_at=NOW + 5 * HOUR),)
+    for messages in (within, around, within, around, around):
+        await write(storage, messages=messages)
+    found, after = [], None
+    while True:
+        page = await messages_of(
+            storage, limit=1, after=after, since=NOW + HOUR, until=NOW + 8 * HOUR
+        )
+        found += texts(page.items)
+        after = page.next_key
+        if after is None:
+            break
+    assert found == ["within", "within"]
+
+
 async def test_expired_messages_and_conversations_are_not_listed(storage: Storage) -> None:
     until = NOW + HOUR
     await write(

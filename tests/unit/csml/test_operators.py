@@ -152,7 +152,7 @@ def test_arithmetic_is_by_the_table(left: Any, operator: str, right: Any, wanted
 
 @pytest.mark.parametrize("operator", "+-*/%")
 def test_every_other_pair_is_illegal(operator: str) -> None:
-    others = [True, None, [], {}, CLOSURE]
+    others: list[Any] = [True, None, [], {}, CLOSURE]
     for other in others:
         for any_value in [*others, "a", "1", 1, 1.5]:
             for left, right in [(other, any_value), (any_value, other)]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver.csml import program as program_module
-from palaver.csml.compiler.blocks import compile_step
+from palaver.csml.compiler.blocks import compile_function_body, compile_step
 from palaver.csml.compiler.calls import FunctionCode
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.program import FlowText, Program, parse_cached, restore_closure
@@ -50,7 +50,7 @@ def test_a_step_is_compiled_once(compiled: list[Any]) -> None:
 
 def test_a_function_is_compiled_when_it_is_first_called(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies: list[str] = []
-    real = program_module.compile_function_body
+    real = compile_function_body
 
     def count(body: Any, unit: Any) -> Any:
         bodies.append(unit.name)

@@ -98,7 +98,7 @@ class SqlClients(SqlPart):
                         found.append((row[0], index, message))
             if len(rows) < wanted:
                 break
-            turn, before = rows[-1][0], 0
+            turn, before = rows[-1][0] - 1, LAST_POSITION
         next_key = None
         if len(found) > limit:
             next_key = cursor_from_position(found[limit - 1][:2])

@@ -151,10 +151,16 @@ class PgConnection:
             if self._waiter is None:
                 pg.is_busy()  # takes in notices, and what a server says before it goes
                 return
+            is_between = False
             while not pg.is_busy():
                 result = pg.get_result()
-                if result is None:
-                    continue  # the end of one command's results
+                if result is None:  # the end of one command's results
+                    if is_between:
+                        self._lose("the server answered out of turn")
+                        return
+                    is_between = True
+                    continue
+                is_between = False
                 self._results.append(result)
                 if result.status == _SYNC:
                     if not self._waiter.done():
