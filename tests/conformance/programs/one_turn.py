@@ -1,15 +1,18 @@
-"""One turn of a bot's conversation in a process of its own.
+"""The turns of a bot's conversation, each in a process of its own.
 
-    echo '{"text": "hi"}' | python -m tests.conformance.programs.one_turn BOT_FOLDER DATABASE
+    echo '"hi"' | python -m tests.conformance.programs.one_turn BOT_FOLDER DATABASE
 
-The answer of `POST /run` goes to the standard output. Everything the next process needs is in the
-database.
+Every line of the standard input is a text as JSON; for each a new process is made that has never
+seen the bot, and puts the answer of `POST /run` on a line of the standard output. Everything that
+one process leaves to the next is in the database. (Processes are forked from one that has only
+imported Palaver: starting Python takes longer than a turn.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -54,9 +57,15 @@ async def one_turn(folder: BotFolder, database: str, text: str) -> Any:
 
 def main() -> None:
     folder, database = sys.argv[1:]
-    text = json.load(sys.stdin)["text"]
-    answer = asyncio.run(one_turn(read_folder(Path(folder)), database, text))
-    json.dump(answer, sys.stdout)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            answer = asyncio.run(one_turn(read_folder(Path(folder)), database, json.loads(line)))
+            print(json.dumps(answer), flush=True)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            sys.exit(1)
 
 
 if __name__ == "__main__":

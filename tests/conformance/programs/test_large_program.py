@@ -73,24 +73,20 @@ async def test_the_conversation_in_one_process(folder: BotFolder, echo_url: str)
 def test_the_conversation_in_a_new_process_each_turn(
     environment: dict[str, str], echo_url: str, tmp_path: Path
 ) -> None:
-    database = f"sqlite:///{tmp_path / 'travel.db'}"
-    command = [
-        sys.executable, "-W", "error", "-m", "tests.conformance.programs.one_turn",
-        str(FOLDER), database,
-    ]  # fmt: skip
-    for number, turn in enumerate(TURNS):
-        done = subprocess.run(
-            command,
-            input=json.dumps({"text": turn.said}),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert (number, lines_of(json.loads(done.stdout), echo_url)) == (number, turn.lines)
+    command = [sys.executable, "-W", "error", "-m", "tests.conformance.programs.one_turn"]
+    done = subprocess.run(
+        [*command, str(FOLDER), f"sqlite:///{tmp_path / 'travel.db'}"],
+        input="".join(json.dumps(turn.said) + "\n" for turn in TURNS),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [lines_of(json.loads(line), echo_url) for line in done.stdout.splitlines()]
+    assert answers == [turn.lines for turn in TURNS]
 
 
 def test_the_program_is_a_large_one_and_without_problems(folder: BotFolder) -> None:

@@ -1,10 +1,10 @@
 """A conversation as a text that people can read, and back.
 
-    > what the person says
-    < a text of the bot
-    ! an error, without its place
-    * a component: its content type and content as JSON with sorted keys
-    . the conversation ends
+> what the person says
+< a text of the bot
+! an error, without its place
+* a component: its content type and content as JSON with sorted keys
+. the conversation ends
 """
 
 from __future__ import annotations
