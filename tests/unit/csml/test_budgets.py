@@ -272,3 +272,11 @@ def test_a_bomb_of_xml_or_yaml_does_not_go_off() -> None:
 def test_calls_of_the_outside_have_no_budget_of_instructions() -> None:
     talk = Talk("start: say Time().unix() > 0", limits=Limits(instructions=100))
     assert talk() == ["true"]
+
+
+def test_a_limit_reached_in_a_condition_or_an_index_is_fatal_at_once() -> None:
+    busy = "fn f() { while (true) { } }\nstart: do a = [1] "
+    for use in ("while (f()) { say 1 }", "say a[f()]", "do a.push(f())", "say Length(f())"):
+        talk = blow(busy + use)
+        assert talk.limit == "max_instructions"
+        assert len(talk.effects) == 1

@@ -117,3 +117,11 @@ def test_a_memory_that_is_too_large_is_refused() -> None:
     found.set("a", value("x" * 2_000))
     with pytest.raises(BudgetExceeded, match="max_value_bytes"):
         list(found.changes(LIMIT))
+
+
+def test_memories_that_are_too_large_together_are_refused() -> None:
+    found = memories()
+    for name in "abcdef":
+        found.set(name, value("x" * 200))
+    with pytest.raises(BudgetExceeded, match="max_value_bytes"):
+        list(found.changes(LIMIT))

@@ -331,3 +331,14 @@ def test_an_error_of_a_custom_component_is_fatal() -> None:
     component = {"params": [{"text": {"type": "String", "required": True}}]}
     (only,) = texts("say Component.Note()", components={"Note": component})
     assert only.startswith("!! ")
+
+
+def test_a_missing_member_before_a_changing_method_ends_the_path() -> None:
+    assert texts("do o = {} do o.list.push(1) say o") == [
+        "! [list] key does not exist",
+        ("object", {}),
+    ]
+
+
+def test_an_env_with_a_number_that_does_not_fit_is_null() -> None:
+    assert texts("say _env", env={"n": 2**63}) == [None]

@@ -376,3 +376,9 @@ def test_an_event_that_is_secure_by_itself_is_treated_alike() -> None:
     talk = Talk("start: say event say event.text[0]")
     talk(SECRET, secure=True)
     assert not [e for e in talk.effects if isinstance(e, Say | Fail) and "s3" in repr(e)]
+
+
+def test_a_constant_does_not_take_a_secret_either() -> None:
+    talk = Talk("const K = 1\nstart: hold_secure do K = event do K += event say K")
+    talk()
+    assert tell(talk) == [NOT_ASSIGNED, NOT_ASSIGNED, "1"]

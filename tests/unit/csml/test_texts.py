@@ -306,3 +306,14 @@ def test_a_closure_whose_captures_are_no_object_has_none() -> None:
     back = restored({"_closure": {"source": "() {return 1}", "captured": [1]}}).data
     assert isinstance(back, ClosureData)
     assert back.captured == {}
+
+
+def test_a_stored_number_too_large_for_an_int_is_a_float() -> None:
+    assert restored(2**63).data == float(2**63)
+
+
+def test_writing_a_large_text_is_paid_while_it_is_written() -> None:
+    paid: list[int] = []
+    text = json_text(value(["x" * 100] * 200), spend=paid.append)
+    assert len(paid) >= 4
+    assert sum(paid) * 4 <= len(text) < sum(paid) * 4 + 5_000
