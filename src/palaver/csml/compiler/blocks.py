@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.expressions import (
@@ -309,15 +309,38 @@ def _foreach(node: nodes.Foreach, numbering: Numbering) -> Code:
     return Code(run, resume, first, numbering.next - 1)
 
 
-def _elements(value: Value) -> tuple[Value, ...]:
+def _elements(value: Value) -> Elements:
     """A snapshot to iterate over. Raises: RunError for what has no elements."""
     data = value.data
     if isinstance(data, Items):
         return tuple(data)
     if isinstance(data, str):
-        at, meta = value.position, value.meta
-        return tuple(Value(character, at, meta) for character in data)
+        return _Characters(value)
     raise RunError(NOT_ITERABLE, value.position)
+
+
+class Elements(Protocol):
+    """What a `foreach` walks over."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Value: ...
+
+
+class _Characters:
+    """A text's characters, made into values when they are reached: there may be millions."""
+
+    __slots__ = ("_text", "_value")
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+        self._text = str(value.data)
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __getitem__(self, index: int, /) -> Value:
+        return Value(self._text[index], self._value.position, self._value.meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,9 +353,7 @@ class _Foreach:
     at: Position
     cost: int
 
-    def iterate(
-        self, frame: Frame, elements: tuple[Value, ...], start: int, number: int | None
-    ) -> int:
+    def iterate(self, frame: Frame, elements: Elements, start: int, number: int | None) -> int:
         """Runs iterations from `start`; the first one behind hold `number`, if given."""
         run = frame.run
         variables = frame.locals
