@@ -30,6 +30,15 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         assert "Traceback" not in server.log_text(), server.log_text()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """For `Server(database=…)`: on each back end in turn, empty."""
+    if request.param == "sqlite":
+        return ""  # a file in the test's folder
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """A server that answers when the test says so."""
