@@ -31,6 +31,7 @@ class RunnableBot:
         version_id: the stored build; None for a bot that came with the request.
         on_new_build: where a conversation that holds on another build goes on: "reference",
             "finish" or "restart" (product.md §2); `restart_text` is what the last one says.
+        step_limit: the bot's own, for events that bring none; None for the server's.
     """
 
     bot: Bot
@@ -40,6 +41,7 @@ class RunnableBot:
     version_id: str | None = None
     on_new_build: str = "reference"
     restart_text: str = ""
+    step_limit: int | None = None
 
 
 class Scenarios:

@@ -135,7 +135,7 @@ async def _run(ask: Ask, world: World, span: Span, entry: Entry, event: Event) -
         bot_id=span.client.bot_id,
         metadata=ask.metadata,
         memories=span.memories,
-        step_limit=ask.step_limit,
+        step_limit=span.bot.step_limit if ask.step_limit is None else ask.step_limit,
         previous_bot=span.previous_bot,
         env=span.bot.bot.env,
         has_apps=span.bot.apps_endpoint is not None,

@@ -10,6 +10,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from palaver import __version__
 from palaver.config import BotSettings
@@ -18,6 +19,7 @@ from palaver.csml.source import NOWHERE
 from palaver.effects import CallFailed, HttpRequest
 from palaver.engine.bots import BotInvalid, RunnableBot, Scenarios
 from palaver.engine.outbound import Outbound
+from palaver.engine.refusing import Refusing
 from palaver.engine.scenario import Scenario
 from palaver.errors import BotNotFound, VersionNotFound
 from palaver.folder import BotFolder
@@ -94,18 +96,25 @@ class Bots:
 
     def _serve(self, version: BotVersion, settings: BotSettings) -> LoadedBot:
         bot = version.bot
+        scenario = self._scenarios.get(bot)
+        if not _has_default(bot):  # it may be stored so (engine §15), but not run
+            scenario = Refusing(_without_default, scenario.flow_steps())
         runnable = RunnableBot(
             bot,
-            self._scenarios.get(bot),
+            scenario,
             settings.apps_endpoint,
             tuple(OtherBot(other) for other in settings.multibot),
             version.version_id,
             settings.on_new_build,
             settings.restart_text,
+            settings.step_limit,
         )
-        loaded = LoadedBot(
-            bot.id, bot.name, settings.description, settings, runnable, version.version_id
-        )
+        return self._put(runnable, settings)
+
+    def _put(self, runnable: RunnableBot, settings: BotSettings) -> LoadedBot:
+        bot = runnable.bot
+        version_id = runnable.version_id or ""
+        loaded = LoadedBot(bot.id, bot.name, settings.description, settings, runnable, version_id)
         self._loaded[bot.id] = loaded
         for reference in (loaded.hex_id, loaded.uuid, loaded.id):
             self._by_reference[reference] = loaded
@@ -137,24 +146,29 @@ class Bots:
         return version
 
     async def renew(self, bot_id: str) -> None:
-        """Another process stored or deleted builds: the newest comes into force, if served."""
-        self.forget(bot_id)
+        """Builds were deleted, or stored by another process: the newest comes into force.
+
+        A served bot without any build keeps its ids and keys, but takes no event.
+        """
+        self._latest.pop(bot_id, None)
         served = self._loaded.get(bot_id)
-        latest = await self._storage.latest_version(bot_id) if served is not None else None
-        if served is not None and latest is not None:
+        if served is None:
+            return
+        latest = await self._storage.latest_version(bot_id)
+        if latest is None:
+            gone = Refusing(partial(_not_found, bot_id))
+            runnable = replace(served.runnable, scenario=gone, version_id=None)
+            self._put(runnable, served.settings)
+        elif latest.version_id != served.version_id:
             self._latest[bot_id] = latest
             self._serve(latest, served.settings)
-
-    def forget(self, bot_id: str) -> None:
-        """The bot's stored builds changed: look again at the next use."""
-        self._latest.pop(bot_id, None)
 
     async def _latest_version(self, bot_id: str) -> BotVersion:
         version = self._latest.get(bot_id)
         if version is None:
             version = await self._storage.latest_version(bot_id)
             if version is None:
-                raise BotNotFound(f"bot ({bot_id}) not found in db")
+                raise _not_found(bot_id)
             self._latest[bot_id] = version
         return version
 
@@ -189,16 +203,20 @@ class Bots:
         multibot: tuple[OtherBot, ...],
     ) -> RunnableBot:
         served = self._loaded.get(bot_id)
-        if served is not None and version_id is None:
-            own = served.runnable
-            return replace(
-                own,
-                apps_endpoint=apps_endpoint or own.apps_endpoint,
-                multibot=multibot or own.multibot,
-            )
-        version = await self._version(bot_id, version_id)
-        scenario = self._scenario_of(version)
-        return RunnableBot(version.bot, scenario, apps_endpoint, multibot, version.version_id)
+        if served is None:
+            version = await self._version(bot_id, version_id)
+            scenario = self._scenario_of(version)
+            return RunnableBot(version.bot, scenario, apps_endpoint, multibot, version.version_id)
+        own = served.runnable
+        if version_id is not None and version_id != own.version_id:
+            version = await self._version(bot_id, version_id)
+            scenario = self._scenario_of(version)
+            own = replace(own, bot=version.bot, scenario=scenario, version_id=version_id)
+        return replace(
+            own,
+            apps_endpoint=own.apps_endpoint if apps_endpoint is None else apps_endpoint,
+            multibot=multibot or own.multibot,
+        )
 
     def _scenario_of(self, version: BotVersion) -> Scenario:
         """Found by the version's id, so that a turn does not look at the bot's texts."""
@@ -211,8 +229,8 @@ class Bots:
 
     def _checked(self, bot: Bot) -> Scenario:
         scenario = self._scenarios.get(bot)
-        if not any(bot.default_flow in (flow.id, flow.name) for flow in bot.flows):
-            raise BotInvalid("The bot's default_flow does not exist")
+        if not _has_default(bot):
+            raise _without_default()
         return scenario
 
     async def _version(self, bot_id: str, version_id: str | None) -> BotVersion:
@@ -261,6 +279,18 @@ class Bots:
             reason = answer.text if isinstance(answer, CallFailed) else "an error status"
             raise _module_failure(f"module [{module.name}] could not be loaded: {reason}")
         return replace(module, flow=Flow(module.name, module.name, answer.body))
+
+
+def _has_default(bot: Bot) -> bool:
+    return any(bot.default_flow in (flow.id, flow.name) for flow in bot.flows)
+
+
+def _without_default() -> BotInvalid:
+    return BotInvalid("The bot's default_flow does not exist")
+
+
+def _not_found(bot_id: str) -> BotNotFound:
+    return BotNotFound(f"bot ({bot_id}) not found in db")
 
 
 def _module_failure(text: str) -> BotInvalid:

@@ -1,5 +1,5 @@
-"""Bodies at rest: what the stores call for payloads, memories, holds, answers, bot environments
-and secrets before they are written and after they are read.
+"""Bodies at rest: what the stores call for payloads, memories, holds, answers, bots, their
+environments and secrets before they are written and after they are read.
 
 Ids, keys, positions and times stay plain, for they are searched. The cipher knows nothing of rows.
 `keyring.py` is the one that encrypts.
@@ -7,6 +7,7 @@ Ids, keys, positions and times stay plain, for they are searched. The cipher kno
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final, Protocol
 
 from palaver.errors import StorageError
@@ -33,6 +34,13 @@ class Cipher(Protocol):
         """Raises: StorageError: no key opens it."""
         ...
 
+    def digest(self, body: bytes) -> bytes:
+        """32 bytes by which an equal body is found again.
+
+        Under a secret key nobody without the key can tell whether a body is the one that has it.
+        """
+        ...
+
     def seal_text(self, text: str) -> str:
         """For values that the database itself gathers into JSON (memories, keys)."""
         ...
@@ -54,6 +62,9 @@ class PlainCipher:
         if stored[:3] == SEALED:
             raise _needs_key()
         return stored
+
+    def digest(self, body: bytes) -> bytes:
+        return sha256(body).digest()
 
     def seal_text(self, text: str) -> str:
         return plain_text(text)

@@ -71,6 +71,7 @@ class KeyRingCipher:
         masters = [derive_key(text) for text in dict.fromkeys(texts)]
         self._masters = {key_id_of(master): master for master in masters}
         self._first = key_id_of(masters[0])
+        self._digest_key = _expand(masters[0], b"digest")
         self._opened: OrderedDict[bytes, AESGCM] = OrderedDict()
         self._left = 0
 
@@ -98,6 +99,10 @@ class KeyRingCipher:
             return subkey.decrypt(stored[_NONCE_AT:_BODY_AT], stored[_BODY_AT:], None)
         except InvalidTag:
             raise _damaged(stored) from None
+
+    def digest(self, body: bytes) -> bytes:
+        """Under another first key equal bodies have another one."""
+        return hmac.digest(self._digest_key, body, "sha256")
 
     def seal_text(self, text: str) -> str:
         sealed = self.seal(text.encode("utf-8", "surrogatepass"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ class ReversingCipher:
         return body[::-1]
 
     unseal = seal
+
+    def digest(self, body: bytes) -> bytes:
+        return sha256(body[::-1]).digest()
 
     def seal_text(self, text: str) -> str:
         return text[::-1]

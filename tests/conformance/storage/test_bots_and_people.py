@@ -58,6 +58,40 @@ async def test_builds_are_deleted_one_or_all(storage: Storage) -> None:
     assert await storage.bot_ids() == ("other",)
 
 
+async def test_builds_of_one_content_live_and_die_by_themselves(storage: Storage) -> None:
+    for name, env in (("v1", {"a": 1}), ("v2", {"a": 2}), ("v3", {"a": 3})):
+        await storage.save_version(version(name, env=env))
+    await storage.delete_versions("pizza", "v1")
+    assert await storage.find_version("pizza", "v1") is None
+    assert await storage.find_version("pizza", "v2") == version("v2", env={"a": 2})
+    await storage.save_version(version("v2", name="Another"))
+    assert await storage.find_version("pizza", "v3") == version("v3", env={"a": 3})
+    assert await storage.latest_version("pizza") == version("v2", name="Another")
+    await storage.delete_versions("pizza", None)
+    await storage.save_version(version("v4"))
+    assert await storage.latest_version("pizza") == version("v4")
+
+
+async def test_builds_stored_and_deleted_at_once_stay_whole(storage: Storage) -> None:
+    """A content must not go with its last build while another one comes that points at it."""
+
+    async def push(number: int) -> None:
+        await storage.save_version(version(f"v{number}", "pizza" if number % 2 else "other"))
+
+    async def delete(bot_id: str) -> None:
+        await storage.delete_versions(bot_id, None)
+
+    for number in range(0, 40, 4):
+        await asyncio.gather(
+            push(number), delete("pizza"), push(number + 1), delete("other"), push(number + 2)
+        )
+        for bot_id in ("pizza", "other"):
+            page = await storage.list_versions(bot_id, limit=99, after=None)
+            found = [await storage.find_version(bot_id, v.version_id) for v in page.items]
+            assert found == list(page.items)
+            assert bool(found) == (bot_id in await storage.bot_ids())
+
+
 async def test_bots_with_a_build_are_listed_by_id(storage: Storage) -> None:
     assert await storage.bot_ids() == ()
     for bot_id in ("pizza", "a", "é", "pizza"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from palaver.errors import StorageError
+from palaver.model import Flow
 from palaver.storage.cipher import Cipher
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Storage
@@ -32,6 +33,7 @@ SECRETS = {
     "previous": "the bot of before",
     "answer": "the answer for repeats",
     "env": "the environment of a bot",
+    "flow": "the text of a flow",
     "key": "the-studio-secret-of-a-bot",
     "rotated": "the-rotated-secret-of-a-bot",
     "token": "the-socket-token-of-a-person",
@@ -64,7 +66,8 @@ async def fill(storage: Storage) -> None:
         sessions=(session("1" * 24, first_message=SECRETS["first"], data={"x": SECRETS["data"]}),),
     )
     await storage.save_memory(ANNA, "api", SECRETS["saved"], now=NOW, expires_at=None)
-    await storage.save_version(version("v1", env={"secret": SECRETS["env"]}))
+    flows = (Flow("f", "order", SECRETS["flow"]),)
+    await storage.save_version(version("v1", flows=flows, env={"secret": SECRETS["env"]}))
     await storage.save_keys("pizza", {"studio_secret": SECRETS["key"]})
     await storage.replace_key("pizza", "studio_key", SECRETS["rotated"])
 
@@ -85,6 +88,7 @@ async def assert_readable(storage: Storage) -> None:
     build = await storage.latest_version("pizza")
     assert build is not None
     assert build.bot.env == {"secret": SECRETS["env"]}
+    assert build.bot.flows[0].content == SECRETS["flow"]
     assert await storage.keys_of("pizza") == {
         "studio_key": SECRETS["rotated"],
         "studio_secret": SECRETS["key"],

@@ -45,6 +45,15 @@ def test_what_was_stored_plain_stays_readable(cipher: KeyRingCipher, text: str) 
     assert cipher.unseal_text(stored) == text
 
 
+def test_a_digest_finds_equal_bodies_under_one_key_and_tells_nobody_else() -> None:
+    cipher, same = KeyRingCipher([OLD]), KeyRingCipher([OLD, NEW])
+    assert cipher.digest(b"body") == same.digest(b"body") != cipher.digest(b"another")
+    others = {c.digest(b"body") for c in (KeyRingCipher([NEW]), KeyRingCipher([NEW, OLD]))}
+    assert len(others) == 1
+    assert others.isdisjoint({cipher.digest(b"body"), PlainCipher().digest(b"body")})
+    assert len(cipher.digest(b"")) == len(PlainCipher().digest(b"")) == 32
+
+
 def test_plain_bodies_stay_readable(cipher: KeyRingCipher) -> None:
     assert cipher.unseal(PlainCipher().seal(b'{"a":1}')) == b'{"a":1}'
 

@@ -33,6 +33,7 @@ from palaver.storage.sql import guard
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.pgconnection import PgConnection, decode_json, decode_text, encode_text
 from palaver.storage.sql.postgres import PostgresDriver
+from palaver.storage.sql.rows import json_from_bot, us_from_time
 from palaver.storage.sql.store import SqlStore
 from palaver.storage.urls import open_storage
 from tests.conformance.storage.makers import (
@@ -46,6 +47,7 @@ from tests.conformance.storage.makers import (
     remember,
     said,
     texts,
+    version,
     write,
 )
 from tests.postgres import PostgresServer
@@ -605,6 +607,31 @@ async def test_another_schema_is_refused(new_postgres_url: str, offset: int, mes
     with pytest.raises(SchemaOutdated, match=message):
         async with opened(new_postgres_url):
             pass
+
+
+async def test_builds_from_before_contents_are_moved_by_their_migration(
+    new_postgres_url: str,
+) -> None:
+    body = json_from_bot(version("v1").bot)
+    env = b'{"token":"secret","rates":[1,2.5,null]}'
+    with psycopg.connect(new_postgres_url) as connection:
+        for migration in load_migrations("postgresql")[:2]:
+            connection.execute(migration.script.encode())
+        connection.execute("INSERT INTO palaver_schema VALUES (2)")
+        for name in ("v1", "v2"):
+            connection.execute(
+                "INSERT INTO version (bot_id, version_id, engine_version, created_at, bot, env)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                ["pizza", name, "1.11.2", us_from_time(NOW), body, env],
+            )
+    await PostgresDriver(new_postgres_url).upgrade()
+    async with opened(new_postgres_url) as store:
+        for name in ("v1", "v2"):
+            assert await store.find_version("pizza", name) == version(name)
+        await store.save_version(version("v3"))
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(1,)]
+        await store.delete_bot("pizza")
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(0,)]
 
 
 CATALOGUE = """

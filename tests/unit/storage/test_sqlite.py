@@ -16,12 +16,23 @@ import pytest
 
 import palaver.storage.sql as package
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
-from palaver.model import Client
+from palaver.model import Client, Flow
 from palaver.storage.protocol import ClientState
 from palaver.storage.sql.migrate import load_migrations
+from palaver.storage.sql.rows import json_from_bot, us_from_time
 from palaver.storage.sql.sqlite import APPLICATION_ID, SqliteDriver
 from palaver.storage.sql.store import SqlStore
-from tests.conformance.storage.makers import ANNA, BERT, NOW, person, remember, said, texts, write
+from tests.conformance.storage.makers import (
+    ANNA,
+    BERT,
+    NOW,
+    person,
+    remember,
+    said,
+    texts,
+    version,
+    write,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -320,6 +331,48 @@ async def test_check_notices_a_schema_that_changed_meanwhile(path: Path) -> None
             connection.execute("PRAGMA user_version = 99")
         with pytest.raises(SchemaOutdated, match="restart"):
             await store.check()
+
+
+async def test_an_unchanged_bot_pushed_again_costs_a_row(path: Path) -> None:
+    rows = "SELECT count(*), count(DISTINCT content) FROM version"
+    flow = Flow("f", "order", "say 'x'\n" * 110_000, ())  # a megabyte
+    async with opened(path) as store:
+        await store.save_version(version("first", flows=(flow,)))
+        before = await store._driver.read("PRAGMA page_count", ())
+        for number in range(100):
+            await store.save_version(version(f"v{number}", flows=(flow,)))
+        after = await store._driver.read("PRAGMA page_count", ())
+        assert after[0][0] - before[0][0] < 16  # pages of 4 KiB
+        assert await store._driver.read(rows, ()) == [(101, 1)]
+        await store.save_version(version("v0", flows=()))
+        for number in range(1, 100):
+            await store.delete_versions("pizza", f"v{number}")
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(2,)]
+        await store.delete_versions("pizza", "first")
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(1,)]
+        await store.delete_bot("pizza")
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(0,)]
+
+
+async def test_builds_from_before_contents_are_moved_by_their_migration(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as old:
+        for migration in load_migrations("sqlite")[:2]:
+            old.executescript(migration.script)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 2")
+        body = json_from_bot(version("v1").bot)
+        env = b'{"token":"secret","rates":[1,2.5,null]}'
+        for name in ("v1", "v2"):
+            row = ("pizza", name, "1.11.2", us_from_time(NOW), body, env)
+            columns = "bot_id, version_id, engine_version, created_at, bot, env"
+            old.execute(f"INSERT INTO version ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
+        old.commit()
+    async with opened(path) as store:
+        for name in ("v1", "v2"):
+            assert await store.find_version("pizza", name) == version(name)
+        assert (await store.list_versions("pizza", limit=1, after=None)).items == (version("v2"),)
+        await store.save_version(version("v3"))
+        assert await store._driver.read("SELECT count(*) FROM content", ()) == [(1,)]
 
 
 async def test_the_schema_is_what_the_migrations_lead_to(path: Path) -> None:

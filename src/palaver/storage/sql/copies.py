@@ -18,7 +18,7 @@ from typing import Final
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.copies import Copy, Health, TableContent
-from palaver.storage.sql.migrate import load_migrations
+from palaver.storage.sql.migrate import lend_functions, load_migrations
 from palaver.storage.sql.sqlite import APPLICATION_ID, take_lock
 
 _BUSY_S: Final = 10.0
@@ -186,6 +186,7 @@ def _shape(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 
 def _expected_shape() -> set[tuple[str, str]]:
     with closing(sqlite3.connect(":memory:")) as fresh:
+        lend_functions(fresh)
         for migration in load_migrations("sqlite"):
             fresh.executescript(migration.script)
         return _shape(fresh)

@@ -6,7 +6,9 @@ release had a migration it is never edited; `schema.<kind>.sql` is what all of t
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sqlite3
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -35,6 +37,13 @@ def load_migrations(kind: str) -> tuple[Migration, ...]:
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"the migrations of {kind} are not numbered 1, 2, 3 …")
     return tuple(found)
+
+
+def lend_functions(connection: sqlite3.Connection) -> None:
+    """What SQLite lacks and its migrations call: `sha256(blob)`, as PostgreSQL has it."""
+    connection.create_function(
+        "sha256", 1, lambda body: hashlib.sha256(body).digest(), deterministic=True
+    )
 
 
 def pending_migrations(

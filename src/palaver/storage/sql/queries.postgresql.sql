@@ -41,6 +41,10 @@ SELECT fence, lease_owner, lease_request,
 -- Waits for all clients of a bot, in the order in which everybody does.
 SELECT client FROM client WHERE bot_id = ?1 ORDER BY client FOR UPDATE;
 
+-- name: lock_contents
+-- One process at a time stores or deletes builds: a content must not go while a build comes.
+LOCK TABLE content IN SHARE ROW EXCLUSIVE MODE;
+
 -- name: take_lease
 -- Marks that a turn of this client calls the outside, for ?4 microseconds from now.
 UPDATE client SET fence = fence + 1, lease_owner = ?2, lease_request = ?3,

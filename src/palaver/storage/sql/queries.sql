@@ -172,20 +172,30 @@ DELETE FROM answer WHERE client IN (SELECT client FROM client WHERE bot_id = ?1)
 -- Erases the rows of all clients of a bot, which go last.
 DELETE FROM client WHERE bot_id = ?1;
 
+-- name: save_content
+-- What a build consists of, unless it is there.
+INSERT INTO content (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING;
+
 -- name: save_version
--- Stores a build as the newest, after `delete_version`.
-INSERT INTO version (bot_id, version_id, engine_version, created_at, bot, env)
+-- Stores a build as the newest, after `delete_version` and `save_content`.
+INSERT INTO version (bot_id, version_id, engine_version, created_at, content, env)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6);
+
+-- name: drop_contents
+-- Contents that no build points at any more.
+DELETE FROM content WHERE NOT EXISTS (SELECT 1 FROM version v WHERE v.content = content.digest);
 
 -- name: list_versions
 -- A bot's builds before a position, newest first.
-SELECT id, version_id, engine_version, created_at, bot, env FROM version
- WHERE bot_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3;
+SELECT v.id, v.version_id, v.engine_version, v.created_at, c.body, v.env
+  FROM version v JOIN content c ON c.digest = v.content
+ WHERE v.bot_id = ?1 AND v.id < ?2 ORDER BY v.id DESC LIMIT ?3;
 
 -- name: find_version
 -- One build.
-SELECT id, version_id, engine_version, created_at, bot, env FROM version
- WHERE bot_id = ?1 AND version_id = ?2;
+SELECT v.id, v.version_id, v.engine_version, v.created_at, c.body, v.env
+  FROM version v JOIN content c ON c.digest = v.content
+ WHERE v.bot_id = ?1 AND v.version_id = ?2;
 
 -- name: delete_version
 -- Deletes one build.

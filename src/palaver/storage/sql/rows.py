@@ -146,14 +146,14 @@ def json_from_bot(bot: Bot) -> bytes:
     return json_from_value(fields)
 
 
-def version_from_row(row: Row, *, env: bytes) -> BotVersion:
-    """`row`: id, version_id, engine_version, created_at, bot."""
-    fields = value_from_json(row[4])
+def version_from_row(row: Row, *, bot: bytes, env: bytes) -> BotVersion:
+    """`row`: id, version_id, engine_version, created_at."""
+    fields = value_from_json(bot)
     fields["flows"] = msgspec.convert(fields["flows"], tuple[Flow, ...])
     fields["modules"] = msgspec.convert(fields["modules"], tuple[Module, ...])
     fields["multibot"] = msgspec.convert(fields["multibot"], tuple[OtherBot, ...])
-    bot = Bot(**fields, env=value_from_json(env))
-    return BotVersion(row[1], bot, row[2], time_from_us(row[3]))
+    made = Bot(**fields, env=value_from_json(env))
+    return BotVersion(row[1], made, row[2], time_from_us(row[3]))
 
 
 # --- people --------------------------------------------------------------------------------------

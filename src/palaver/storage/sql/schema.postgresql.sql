@@ -85,17 +85,23 @@ CREATE TABLE answer (
 CREATE INDEX answer_client ON answer (client);
 CREATE INDEX answer_age ON answer (created_at);
 
+CREATE TABLE content (
+  digest bytea NOT NULL PRIMARY KEY,
+  body bytea NOT NULL                -- JSON of a bot without `env`
+);
+
 CREATE TABLE version (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   bot_id text COLLATE "C" NOT NULL,
   version_id text COLLATE "C" NOT NULL,
   engine_version text COLLATE "C" NOT NULL,
   created_at bigint NOT NULL,
-  bot bytea NOT NULL,                -- JSON without `env`
-  env bytea NOT NULL
+  env bytea NOT NULL,
+  content bytea NOT NULL             -- its digest
 );
 
 CREATE UNIQUE INDEX version_key ON version (bot_id, version_id);
+CREATE INDEX version_content ON version (content);
 
 CREATE TABLE person (
   id text COLLATE "C" NOT NULL PRIMARY KEY,

@@ -73,17 +73,25 @@ CREATE UNIQUE INDEX answer_key ON answer (scope, key);
 CREATE INDEX answer_client ON answer (client);
 CREATE INDEX answer_age ON answer (created_at);
 
+-- What builds consist of, each content once. Its digest is keyed when a secret key is set.
+CREATE TABLE content (
+  digest BLOB NOT NULL PRIMARY KEY,
+  body BLOB NOT NULL                 -- JSON of the bot without `env`
+);
+
+-- `env` holds secrets that change by themselves: it stays here, sealed, and has no digest.
 CREATE TABLE version (
   id INTEGER NOT NULL PRIMARY KEY,
   bot_id TEXT NOT NULL,
   version_id TEXT NOT NULL,
   engine_version TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  bot BLOB NOT NULL,                 -- JSON without `env`
+  content BLOB NOT NULL,             -- its digest
   env BLOB NOT NULL
 );
 
 CREATE UNIQUE INDEX version_key ON version (bot_id, version_id);
+CREATE INDEX version_content ON version (content);
 
 CREATE TABLE person (
   id TEXT NOT NULL PRIMARY KEY,

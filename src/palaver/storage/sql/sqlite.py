@@ -18,7 +18,7 @@ from typing import IO, Literal
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.sql.driver import Parameters, Row, Statement
-from palaver.storage.sql.migrate import load_migrations, pending_migrations
+from palaver.storage.sql.migrate import lend_functions, load_migrations, pending_migrations
 from palaver.storage.sql.writer import GroupWriter, Job, UnitRunner
 
 Durability = Literal["full", "normal"]
@@ -183,6 +183,7 @@ class SqliteDriver:
                 f"{self.path} is an SQLite database of another program; "
                 "give palaver a file of its own"
             )
+        lend_functions(connection)
         for migration in pending_migrations(self._migrations, current, where=self.path):
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.script}\n"

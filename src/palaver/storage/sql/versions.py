@@ -1,4 +1,9 @@
-"""Builds of bots. The newest is the one saved last, whatever the clock said."""
+"""Builds of bots. The newest is the one saved last, whatever the clock said.
+
+What a build consists of is stored once, by its digest, however often it is published; a version
+is a row that points at it. Its environment is in the row: it holds secrets, changes by itself, and
+gets no digest by which anybody could try whether they guessed it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from palaver.storage.cursors import (
 )
 from palaver.storage.protocol import Page
 from palaver.storage.sql.base import SqlPart
-from palaver.storage.sql.driver import Parameters, Row
+from palaver.storage.sql.driver import Parameters, Row, Statement
 from palaver.storage.sql.rows import json_from_bot, json_from_value, us_from_time, version_from_row
 
 _EVERYTHING = (
@@ -23,7 +28,6 @@ _EVERYTHING = (
     "delete_clients_of_bot",
     "delete_sessions_of_bot",
     "delete_persons_of_bot",
-    "delete_versions",
     "delete_folder_digest",
 )
 
@@ -32,20 +36,26 @@ class SqlVersions(SqlPart):
     """`storage.protocol.Versions` in SQL."""
 
     async def save_version(self, version: BotVersion) -> None:
+        """A content that is there already is not written again. Spec: product.md §5."""
         bot = version.bot
+        body = json_from_bot(bot)
+        digest = self._cipher.digest(body)
         row: Parameters = (
             bot.id,
             version.version_id,
             version.engine_version,
             us_from_time(version.created_at),
-            json_from_bot(bot),
+            digest,
             self._cipher.seal(json_from_value(bot.env)),
         )
         await self._driver.write(
-            [
-                (self._sql["delete_version"], [(bot.id, version.version_id)]),
-                (self._sql["save_version"], [row]),
-            ]
+            self._changing_builds(
+                [
+                    (self._sql["delete_version"], [(bot.id, version.version_id)]),
+                    (self._sql["save_content"], [(digest, self._cipher.seal(body))]),
+                    (self._sql["save_version"], [row]),
+                ]
+            )
         )
 
     async def latest_version(self, bot_id: str) -> BotVersion | None:
@@ -69,14 +79,17 @@ class SqlVersions(SqlPart):
 
     async def delete_versions(self, bot_id: str, version_id: str | None) -> None:
         if version_id is None:
-            await self._driver.write([(self._sql["delete_versions"], [(bot_id,)])])
+            delete: Statement = (self._sql["delete_versions"], [(bot_id,)])
         else:
-            await self._driver.write([(self._sql["delete_version"], [(bot_id, version_id)])])
+            delete = (self._sql["delete_version"], [(bot_id, version_id)])
+        await self._driver.write(self._changing_builds([delete]))
 
     async def delete_bot(self, bot_id: str) -> None:
         """Its people go with it; its keys stay, for they are the operator's."""
         locks = ("lock_clients_of_bot",) if self._driver.is_shared else ()
-        await self._driver.write([(self._sql[n], [(bot_id,)]) for n in (*locks, *_EVERYTHING)])
+        unit: list[Statement] = [(self._sql[n], [(bot_id,)]) for n in (*locks, *_EVERYTHING)]
+        builds = self._changing_builds([(self._sql["delete_versions"], [(bot_id,)])])
+        await self._driver.write([*unit, *builds])
 
     async def folder_digest(self, bot_id: str) -> str | None:
         rows = await self._driver.read(self._sql["folder_digest"], (bot_id,))
@@ -89,5 +102,13 @@ class SqlVersions(SqlPart):
         rows = await self._driver.read(self._sql["bot_ids"], ())
         return tuple(row[0] for row in rows)
 
+    def _changing_builds(self, unit: list[Statement]) -> list[Statement]:
+        """The unit, and what keeps contents and the builds that point at them together."""
+        lock: list[Statement] = []
+        if self._driver.is_shared:
+            lock.append((self._sql["lock_contents"], [()]))
+        return [*lock, *unit, (self._sql["drop_contents"], [()])]
+
     def _version_from_row(self, row: Row) -> BotVersion:
-        return version_from_row(row, env=self._cipher.unseal(row[5]))
+        unseal = self._cipher.unseal
+        return version_from_row(row, bot=unseal(row[4]), env=unseal(row[5]))

@@ -327,7 +327,7 @@ class EngineRest(Dialect):
         self.authenticate(request)
         bot_id = self._canonical(request.params["bot_id"])
         await self.services.storage.delete_versions(bot_id, request.params["version_id"])
-        self.services.bots.forget(bot_id)
+        await self.services.bots.renew(bot_id)
         return empty_response()
 
     async def delete_versions(self, request: Request) -> Response:
@@ -335,7 +335,7 @@ class EngineRest(Dialect):
         self.authenticate(request)
         bot_id = self._canonical(request.params["bot_id"])
         await self.services.storage.delete_versions(bot_id, None)
-        self.services.bots.forget(bot_id)
+        await self.services.bots.renew(bot_id)
         return empty_response()
 
     # --- conversations, messages, state --------------------------------------------------------
@@ -464,7 +464,7 @@ class EngineRest(Dialect):
         self.authenticate(request)
         bot_id = self._canonical(request.params["bot_id"])
         await self.services.storage.delete_bot(bot_id)
-        self.services.bots.forget(bot_id)
+        await self.services.bots.renew(bot_id)
         return empty_response()
 
     async def cleanup(self, request: Request) -> Response:
