@@ -6,10 +6,14 @@ Spec: csml-language §12. `SoftError` never leaves the language; `RunError` ends
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from palaver.csml.source import NOWHERE, Position
 from palaver.errors import CsmlError
 from palaver.types import Json
+
+NOT_ASSIGNED: Final = "Assignation of secure variable is not allowed"
+"""What is said when a secret would be kept, as a value or as the name of a member (§6.10)."""
 
 
 class SoftError(Exception):

@@ -321,7 +321,7 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
 
 def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObject:
     """What is stored at a hold. Spec: csml-engine-runtime §6.1. Secrets are left out."""
-    kept = {name: value for name, value in frame.locals.items() if not value.is_secure}
+    kept = {name: value for name, value in frame.locals.items() if not value.is_wholly_secure}
     check_size(Value(Members(kept)), state.limits.value_bytes)
     variables = {name: to_hold(value) for name, value in kept.items()}
     return {

@@ -346,7 +346,7 @@ def to_hold(value: Value) -> Json:
 
 def _stored(value: Value, *, inside_object: bool) -> Json:
     data = value.data
-    if value.is_secure:
+    if value.is_wholly_secure:
         return None  # what came from a hold_secure is never stored (product.md §5)
     if isinstance(data, Items):
         return [_stored(item, inside_object=inside_object) for item in data]

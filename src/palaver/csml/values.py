@@ -76,14 +76,18 @@ class Meta(NamedTuple):
     `content_type`: set on components and the objects of `HTTP`, `Time` … (§4.2), None otherwise.
     `info`: facts about the origin (`error`, `status`, `headers`, `body`).
     `secure`: made from the answer to a `hold_secure`.
+    `in_parts`: secure only because some members are, each marked itself; names and other members
+    are no secrets and may be stored.
     """
 
     content_type: str | None = None
     info: Members | None = None
     secure: bool = False
+    in_parts: bool = False
 
 
 SECURE: Final = Meta(secure=True)
+SECURE_IN_PARTS: Final = Meta(secure=True, in_parts=True)
 
 
 class Value(msgspec.Struct, gc=False, eq=False):
@@ -107,6 +111,12 @@ class Value(msgspec.Struct, gc=False, eq=False):
     @property
     def is_secure(self) -> bool:
         return self.meta is not None and self.meta.secure
+
+    @property
+    def is_wholly_secure(self) -> bool:
+        """Whether nothing of it may be stored, names of members included."""
+        meta = self.meta
+        return meta is not None and meta.secure and not meta.in_parts
 
     @property
     def info(self) -> Members | None:
@@ -198,6 +208,14 @@ def secured(value: Value) -> Value:
     """The value with the secure flag set, other facts kept."""
     meta = value.meta
     return Value(value.data, value.position, meta._replace(secure=True) if meta else SECURE)
+
+
+def holding_secret(value: Value) -> Value:
+    """The container with the secure flag set because a secret became one of its members."""
+    meta = value.meta
+    if meta is not None:
+        meta = meta._replace(secure=True, in_parts=True)
+    return Value(value.data, value.position, meta or SECURE_IN_PARTS)
 
 
 MASK: Final = "***"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from palaver.effects import CallFailed, Fail, Hold, HttpAnswer, HttpRequest, Remember, Say
+from palaver.effects import CallFailed, Fail, Hold, HttpAnswer, HttpRequest, Say
 from tests.unit.csml.fakes import FakeHost
 from tests.unit.csml.talking import Talk, without_places
 
@@ -99,6 +99,10 @@ say ["a", event].reverse()
 say [event].map((x) { return x })
 say [event].map((x) { return "{{x}}!" })
 say [event].filter((x) { return true })
+do m = [1].map((x) { return event }) say m hold
+do m = [[1]].map((x) { do x.push(event) return x }) say m hold
+do l = [[1]] do l[0].push(event) foreach (x) in l { say x } do m = l.map((x) { say x return x }) hold
+do l = {"a": {"b": []}} do l.a.b.push(event) use l.a as m say m say l.values() say m.to_string() hold
 say [event].reduce("", (a, x) { return a + x })
 say [event].reduce("", (a, x) { return "{{a}}{{x}}" })
 say [[event]].flatten()
@@ -350,11 +354,30 @@ def test_a_hold_and_a_memory_leave_secrets_out() -> None:
     )
     tell(talk)
     (hold,) = [effect for effect in talk.effects if isinstance(effect, Hold)]
-    assert hold.record["step_vars"] == {"n": 2}
+    assert hold.record["step_vars"] == {"a": [1, None], "n": 2}
     assert talk() == ["2", "false"]
-    talk = secret_talk("remember l = [1] do l.push(event)")
-    tell(talk)
-    assert [e.value for e in talk.effects if isinstance(e, Remember)] == [None]
+
+
+PARTS: list[tuple[str, Any]] = [
+    ("remember m = [1] do m.push(event)", [1, None]),
+    ("remember m = [1, [2]] do m[1].insert_at(0, event.text)", [1, [None, 2]]),
+    ('remember m = {"a": [1], "b": 2} do m.a.push([event, 5])', {"a": [1, [None, 5]], "b": 2}),
+    ('remember m = {"a": 1} do m.insert("k", event)', {"a": 1, "k": None}),
+    ('remember m = {"a": 1} do m.insert(event, 5) do m.assign({"b": event})', {"a": 1, "b": None}),
+    ('remember m = {"a": 1} do m.assign(event.more)', {"a": 1}),
+    ("remember m = [1] do m.push(event.split(\"-\"))", [1, None]),
+    ("remember m = [1] use [event, 2] as l do m.push(l) do m.push(l.slice(0))", [1, [None, 2], None]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("route", "stored"), PARTS, ids=[route for route, _ in PARTS])
+def test_only_the_secret_in_a_memory_is_stored_as_null(route: str, stored: Any) -> None:
+    talk = secret_talk(f"{route} say m hold say m")
+    assert tell(talk)[-1] == NOT_SHOWN
+    is_array = isinstance(stored, list)
+    kept = stored if is_array else {"_content_type": "object", "_content": stored}
+    assert talk.remembered == {"m": kept}
+    assert talk() == [("array" if is_array else "object", stored)]
 
 
 def test_the_hold_says_that_it_is_secure_and_the_next_event_is_not() -> None:

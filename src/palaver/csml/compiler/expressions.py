@@ -19,7 +19,16 @@ from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.costs import paid_text, pay_for_text
 from palaver.csml.stdlib.methods import MUTATING, located
 from palaver.csml.texts import to_text
-from palaver.csml.values import SECURE, ClosureData, Items, Members, Value, share, truthy
+from palaver.csml.values import (
+    SECURE,
+    SECURE_IN_PARTS,
+    ClosureData,
+    Items,
+    Members,
+    Value,
+    share,
+    truthy,
+)
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 Condition: TypeAlias = Callable[[Frame], bool]
@@ -104,7 +113,7 @@ def _array(node: nodes.Array, unit: Unit, quiet: bool) -> Evaluate:
 
     def array(frame: Frame) -> Value:
         values = Items([item(frame) for item in items])
-        return Value(values, at, SECURE if any(v.meta and v.meta.secure for v in values) else None)
+        return Value(values, at, SECURE_IN_PARTS if any(map(_is_secret, values)) else None)
 
     return array
 
@@ -117,10 +126,14 @@ def _object(node: nodes.Object, unit: Unit, quiet: bool) -> Evaluate:
 
     def object_(frame: Frame) -> Value:
         values = Members({key: member(frame) for key, member in members})
-        secure = any(v.meta and v.meta.secure for v in values.values())
-        return Value(values, at, SECURE if secure else None)
+        secure = any(map(_is_secret, values.values()))
+        return Value(values, at, SECURE_IN_PARTS if secure else None)
 
     return object_
+
+
+def _is_secret(value: Value) -> bool:
+    return value.meta is not None and value.meta.secure
 
 
 def _closure(node: nodes.Closure, unit: Unit, quiet: bool) -> Evaluate:

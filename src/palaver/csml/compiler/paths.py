@@ -14,7 +14,7 @@ change it in place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.calls import compile_arguments
@@ -37,7 +37,8 @@ from palaver.csml.source import Position
 from palaver.csml.state import Frame, Unit
 from palaver.csml.stdlib.components import build
 from palaver.csml.stdlib.methods import EVENT_ROOT
-from palaver.csml.values import Value, content_type_of, own_copy, secured, share
+from palaver.csml.texts import CONTAINERS
+from palaver.csml.values import Value, content_type_of, holding_secret, own_copy, share
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 
@@ -136,11 +137,23 @@ def _owning_path(
         )
         if name not in frame.locals:
             frame.memories.touch(name)
-        if any(arg.is_secure for arg in resolved[first_method]) and not top.is_secure:
-            store(frame, name, secured(top))  # what holds a secret is one
+        if any(arg.is_secure for arg in resolved[first_method]) and not top.is_wholly_secure:
+            store(frame, name, _marked(top, resolved[:first_method]))
         return share(result)
 
     return path
+
+
+def _marked(top: Value, keys: Resolved) -> Value:
+    """The owned container with itself and all on the way to what took a secret marked (§6.10)."""
+    marked = value = holding_secret(top)
+    for key in keys:
+        found = member(value, key)
+        data: Any = value.data
+        if found is None or found.data.__class__ not in CONTAINERS:
+            break
+        value = data[key] = holding_secret(found)
+    return marked
 
 
 # --- special roots -----------------------------------------------------------------------------

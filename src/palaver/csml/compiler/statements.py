@@ -16,7 +16,7 @@ from palaver.csml.compiler.elements import compile_elements, resolver
 from palaver.csml.compiler.elements import follow as follow_path
 from palaver.csml.compiler.expressions import compile_expression, pay_for_joining, text_at
 from palaver.csml.compiler.names import SPECIAL, lookup, store
-from palaver.csml.failures import BudgetExceeded, RunError
+from palaver.csml.failures import NOT_ASSIGNED, BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
 from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
@@ -45,7 +45,6 @@ LEAVE: Final = 4
 SKIP: Final = 5
 
 NOT_SHOWN: Final = "Secure variable can not be displayed"
-NOT_ASSIGNED: Final = "Assignation of secure variable is not allowed"
 NOT_LOGGED: Final = "secure variables can not be logged"
 IMMUTABLE: Final = "const variables are immutable"
 TOO_LARGE: Final = "payload exceeds max payload size (16kb)"

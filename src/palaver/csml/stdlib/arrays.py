@@ -17,7 +17,15 @@ from palaver.csml.stdlib.costs import paid_text, pay_for_members, pay_for_text
 from palaver.csml.stdlib.generic import GENERIC
 from palaver.csml.stdlib.slices import slice_bounds
 from palaver.csml.stdlib.table import ANY, Methods, Result
-from palaver.csml.values import ClosureData, Items, Value, content_type_of, share, truthy
+from palaver.csml.values import (
+    SECURE_IN_PARTS,
+    ClosureData,
+    Items,
+    Value,
+    content_type_of,
+    share,
+    truthy,
+)
 
 if TYPE_CHECKING:
     from palaver.csml.state import Frame, Run
@@ -236,7 +244,10 @@ def _checked_index(value: Value, most: int, wrong_type: str) -> int:
 @ARRAY.add("map", (1, ANY), _MAP)
 def map_(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """The closure's result for every element."""
-    return Items([share(result) for _, result in _results(run, this, args[0], at, _MAP)])
+    made = Items([share(result) for _, result in _results(run, this, args[0], at, _MAP)])
+    if any(result.is_secure for result in made):  # the closure looked at a secret `event`
+        return Value(made, at, SECURE_IN_PARTS)
+    return made
 
 
 @ARRAY.add("filter", (1, ANY), _FILTER)

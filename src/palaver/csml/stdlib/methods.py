@@ -175,6 +175,9 @@ def secret_texts(values: Iterable[Value]) -> Iterator[str]:
         data = value.data
         if isinstance(data, str):
             found.add(data)
+        elif not value.is_wholly_secure and isinstance(data, Items | Members):
+            members = data.values() if isinstance(data, Members) else data
+            waiting.extend(member for member in members if member.is_secure)
         elif isinstance(data, Items):
             waiting.extend(data)
         elif isinstance(data, Members):

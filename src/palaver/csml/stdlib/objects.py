@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver.csml.failures import SoftError
+from palaver.csml.failures import NOT_ASSIGNED, SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import pay_for_members
 from palaver.csml.stdlib.generic import GENERIC
@@ -83,13 +83,18 @@ def get(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
 
 @OBJECT.add("insert", 2, "insert(key: string, value: primitive) => null", mutates=True)
 def insert(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
+    """A secret does not become the name of a member (§6.10, Palaver)."""
+    if args[0].is_secure:
+        raise SoftError(NOT_ASSIGNED)
     _members(this)[_key(args[0], _INSERT)] = share(args[1])
     return None
 
 
 @OBJECT.add("assign", 1, "assign(obj: Object) => null", mutates=True)
 def assign(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    """Takes over the argument's members."""
+    """Takes over the argument's members, unless their names are secrets."""
+    if args[0].is_wholly_secure:
+        raise SoftError(NOT_ASSIGNED)
     other = args[0].data
     if not isinstance(other, Members):
         raise SoftError(_ASSIGN)
