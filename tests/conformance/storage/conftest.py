@@ -61,6 +61,23 @@ def closed_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
+async def beside(
+    request: pytest.FixtureRequest, storage: Storage, tmp_path: Path
+) -> AsyncIterator[Storage]:
+    """The same database over another connection, where there can be one."""
+    kind = request.node.callspec.params["closed_storage"]
+    if kind in ("memory", "sqlite :memory:", "sqlite sealed"):
+        pytest.skip("nobody else has this database")
+    if kind == "sqlite file":
+        other = open_storage(f"sqlite:///{tmp_path}/palaver.db", is_guest=True)
+    else:
+        other = open_storage(request.getfixturevalue("shared_postgres_url"))
+    await other.open()
+    yield other
+    await other.close()
+
+
+@pytest.fixture
 async def storage(closed_storage: Storage, anyio_backend: str) -> AsyncIterator[Storage]:
     await closed_storage.open()
     yield closed_storage

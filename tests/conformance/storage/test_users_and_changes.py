@@ -92,3 +92,21 @@ async def test_the_stamp_stands_still_while_nothing_changes(storage: Storage) ->
     await storage.save_version(version("v1"))
     stamp = await storage.changes_stamp()
     assert await storage.changes_stamp() == stamp
+
+
+async def test_a_change_by_another_connection_moves_the_stamp(
+    storage: Storage, beside: Storage
+) -> None:
+    """Also the first of all, and a deletion."""
+    stamps = [await storage.changes_stamp()]
+    for change in (
+        beside.save_version(version("v1")),
+        beside.save_version(version("v2")),
+        beside.delete_versions("pizza", "v2"),
+        beside.save_keys("pizza", {"studio_key": "k"}),
+        beside.replace_key("pizza", "studio_key", "l"),
+        beside.delete_bot("pizza"),
+    ):
+        await change
+        stamps.append(await storage.changes_stamp())
+        assert stamps[-1] != stamps[-2]

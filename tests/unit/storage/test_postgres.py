@@ -634,6 +634,21 @@ async def test_builds_from_before_contents_are_moved_by_their_migration(
         assert await store._driver.read("SELECT count(*) FROM content", ()) == [(0,)]
 
 
+async def test_looking_for_changes_reads_one_row_however_many_builds_there_are(
+    postgres_url: str,
+) -> None:
+    async with opened(postgres_url) as store:
+        for number in range(3):
+            await store.save_version(version("v", f"bot {number}"))
+        await store.save_keys("pizza", {"a": "b"})
+        rows = await store.changes_stamp()
+        assert isinstance(rows, list)
+        assert len(rows) == 1
+        with psycopg.connect(postgres_url) as connection:  # whoever changes something
+            connection.execute("UPDATE credential SET key = 'c'")
+        assert await store.changes_stamp() != rows
+
+
 CATALOGUE = """
 SELECT 'column', table_name, column_name, concat_ws(' ', data_type, collation_name, is_nullable,
        column_default, is_identity)
@@ -644,6 +659,10 @@ UNION ALL SELECT 'table', relname, relkind::text, array_to_string(reloptions, ' 
  WHERE relnamespace = 'public'::regnamespace
 UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
   FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(oid)
+  FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'function', proname, proargnames::text, prosrc FROM pg_proc
+ WHERE pronamespace = 'public'::regnamespace
 ORDER BY 1, 2, 3
 """
 

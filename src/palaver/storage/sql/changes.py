@@ -23,9 +23,8 @@ class SqlChanges(SqlPart):
     """`storage.protocol.Changes` in SQL."""
 
     async def changes_stamp(self) -> object:
-        """The database's own counter where it has one (`change_counter`), else all stamps."""
-        sql = self._sql.get("change_counter")
-        return await self._driver.read(sql, ()) if sql else await self.bot_stamps()
+        """A counter of the database: of all its writes (SQLite), of builds and keys."""
+        return await self._driver.read(self._sql["change_counter"], ())
 
     async def bot_stamps(self) -> dict[str, BotStamp]:
         versions = dict[str, str](await self._driver.read(self._sql["newest_versions"], ()))

@@ -41,6 +41,10 @@ SELECT fence, lease_owner, lease_request,
 -- Waits for all clients of a bot, in the order in which everybody does.
 SELECT client FROM client WHERE bot_id = ?1 ORDER BY client FOR UPDATE;
 
+-- name: change_counter
+-- Grows with every change of builds and keys.
+SELECT number FROM change;
+
 -- name: lock_contents
 -- One process at a time stores or deletes builds: a content must not go while a build comes.
 LOCK TABLE content IN SHARE ROW EXCLUSIVE MODE;

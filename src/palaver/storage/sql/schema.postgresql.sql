@@ -143,6 +143,25 @@ CREATE TABLE folder (
   digest text COLLATE "C" NOT NULL
 );
 
+-- Grows with every change of builds and keys, whoever makes it: processes that serve look at it.
+CREATE TABLE change (
+  is_one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (is_one),
+  number bigint NOT NULL
+);
+
+CREATE FUNCTION palaver_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO change (number) VALUES (1)
+  ON CONFLICT (is_one) DO UPDATE SET number = change.number + 1;
+  RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER palaver_version_changed AFTER INSERT OR UPDATE OR DELETE ON version
+  FOR EACH STATEMENT EXECUTE FUNCTION palaver_change();
+CREATE TRIGGER palaver_credential_changed AFTER INSERT OR UPDATE OR DELETE ON credential
+  FOR EACH STATEMENT EXECUTE FUNCTION palaver_change();
+
 -- Jobs: the schema of procrastinate 3.10 (MIT licence), word for word, and what is ours at the end.
 -- A newer procrastinate brings migrations of its own: they become a migration here.
 
