@@ -59,9 +59,11 @@ class WorkerStore(Protocol):
 
     async def take_over_jobs(self, silent_s: int, attempts: int) -> int: ...
 
+    async def mend_times(self, silent_s: int) -> None: ...
+
     async def purge_jobs(self) -> None: ...
 
-    async def note_job_error(self, job_id: int, error: str) -> None: ...
+    async def note_job_error(self, job_id: int, error: str) -> datetime | None: ...
 
     async def free_job_key(self, job_id: int) -> None: ...
 
@@ -96,6 +98,7 @@ class ProcrastinateRunner:
         self._stop_s = stop_s
         self._is_stopping = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
+        self._retry = _Retry(tasks, self._chance)
 
     def wake(self) -> None:
         """The database tells the workers itself."""
@@ -152,6 +155,7 @@ class ProcrastinateRunner:
     async def _keep_up(self) -> None:
         while True:
             try:
+                await self._store.mend_times(self._silent_s)
                 taken = await self._store.take_over_jobs(self._silent_s, RetryPolicy().attempts)
                 if taken:
                     logger.warning("%d jobs of workers that died are run again", taken)
@@ -164,8 +168,7 @@ class ProcrastinateRunner:
 
     def _register(self, app: procrastinate.App, task: Task) -> None:
         if task.every_s is None:
-            retry = _Retry(self._tasks, self._chance)
-            app.task(name=task.name, pass_context=True, retry=retry)(self._function(task))
+            app.task(name=task.name, pass_context=True, retry=self._retry)(self._function(task))
             return
         periodic = app.task(
             name=task.name, pass_context=True, lock=task.name, queueing_lock=task.name
@@ -223,7 +226,7 @@ class ProcrastinateRunner:
         else:
             logger.warning("job %d (%s) will be run again: %s", job.id, job.task, text)
         with suppress(StorageError):
-            await self._store.note_job_error(job.id, text)
+            self._retry.failed_at[job.id] = await self._store.note_job_error(job.id, text)
 
 
 _TROUBLES = (procrastinate.exceptions.ConnectorException, psycopg.Error, PoolTimeout, OSError)
@@ -235,18 +238,27 @@ def _most(stored: StoredJob) -> int | None:
     return most if isinstance(most, int) else None
 
 
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
+
+
 class _Retry(procrastinate.BaseRetryStrategy):
-    """Our policies in procrastinate's words."""
+    """Our policies in procrastinate's words.
+
+    Attributes:
+        failed_at: when jobs failed just now, by the database's clock: the clock of this machine
+            may be another, and jobs are due by the database's.
+    """
 
     def __init__(self, tasks: Tasks, chance: random.Random) -> None:
         self._tasks = tasks
         self._chance = chance
+        self.failed_at: dict[int, datetime | None] = {}
 
     def get_retry_decision(
         self, *, exception: BaseException, job: StoredJob
     ) -> procrastinate.RetryDecision | None:
         if isinstance(exception, asyncio.CancelledError):  # the worker stops, the job goes on
-            return procrastinate.RetryDecision(retry_at=datetime.now(UTC))
+            return procrastinate.RetryDecision(retry_at=_AT_ONCE)
         counted = Job(
             job.id or 0,
             job.task_name,
@@ -255,7 +267,8 @@ class _Retry(procrastinate.BaseRetryStrategy):
             job.attempts,
             max_attempts=_most(job),
         )
+        now = self.failed_at.pop(counted.id, None) or datetime.now(UTC)
         pause_s = pause_after(self._tasks, counted, exception, self._chance)
         if pause_s is None:
             return None
-        return procrastinate.RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=pause_s))
+        return procrastinate.RetryDecision(retry_at=now + timedelta(seconds=pause_s))

@@ -10,6 +10,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from palaver.model import Client, Job, JobStatus, NewJob
+from palaver.storage.protocol import FARTHEST_RETRY
 
 
 @dataclass(slots=True)
@@ -67,6 +68,9 @@ class MemoryJobs:
         ]
         return tuple(found[:limit])
 
+    async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
+        return tuple(r.job for r in self._jobs.values() if r.client == client)
+
     async def revive_job(self, job_id: int) -> bool:
         record = self._jobs.get(job_id)
         if record is None or record.job.status is not JobStatus.DEAD:
@@ -85,11 +89,15 @@ class MemoryJobs:
     async def take_job(self, owner: bytes, now: datetime, until: datetime) -> Job | None:
         for record in self._jobs.values():
             job = record.job
-            is_due = job.status is JobStatus.WAITING and (job.run_at is None or job.run_at <= now)
+            is_due = job.status is JobStatus.WAITING and (
+                job.run_at is None
+                or job.run_at <= now
+                or (job.attempts > 0 and job.run_at > now + FARTHEST_RETRY)
+            )
             is_abandoned = (
                 job.status is JobStatus.RUNNING
                 and record.until is not None
-                and record.until <= now
+                and not now < record.until <= until
                 and record.owner != owner
             )
             if not (is_due or is_abandoned):

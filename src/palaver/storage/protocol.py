@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -88,6 +88,9 @@ class TurnWrite(msgspec.Struct, frozen=True):
     sessions: tuple[Session, ...] = ()
     jobs: tuple[NewJob, ...] = ()
 
+
+FARTHEST_RETRY = timedelta(minutes=15)
+"""No job that failed is put off for longer (`jobs.protocol.RetryPolicy`)."""
 
 CLIENT_SCOPE = "client:"
 """A scope of answers that is one client: this, and the JSON array of the triple, without blanks.
@@ -220,7 +223,7 @@ class Clients(Protocol):
         ...
 
     async def delete_client(self, client: Client) -> None:
-        """Everything about one client: conversations, messages, memories, state, answers."""
+        """Everything about one client: conversations, messages, memories, state, answers, jobs."""
         ...
 
     async def clients_of_user(self, bot_id: str, user_id: str) -> tuple[Client, ...]:
@@ -230,8 +233,8 @@ class Clients(Protocol):
     async def count_client(self, client: Client) -> dict[str, int]:
         """How much `delete_client` would delete, expired or not.
 
-        `{"conversations", "turns", "memories", "states", "answers"}`; a state is a hold or a
-        previous bot.
+        `{"conversations", "turns", "memories", "states", "answers", "jobs"}`; a state is a hold or
+        a previous bot.
         """
         ...
 
@@ -350,13 +353,20 @@ class Jobs(Protocol):
     """Jobs as an operator sees them; in a turn they are enqueued by `TurnWrite.jobs`."""
 
     async def add_job(self, job: NewJob) -> bool:
-        """False: a job waits under its key already, and nothing was added."""
+        """False: a job waits under its key already, and nothing was added.
+
+        A job's client is found from then on (`Clients.clients_of_user`), until it is purged.
+        """
         ...
 
     async def list_jobs(
         self, status: JobStatus | None = None, *, limit: int, after: int = 0
     ) -> tuple[Job, ...]:
         """By id, oldest first, those with an id above `after`."""
+        ...
+
+    async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
+        """All jobs that are about a client, oldest first."""
         ...
 
     async def revive_job(self, job_id: int) -> bool:
@@ -378,7 +388,9 @@ class LeasedJobs(Jobs, Protocol):
     async def take_job(self, owner: bytes, now: datetime, until: datetime) -> Job | None:
         """The first job that is due, or whose worker died; None: there is none.
 
-        A lock's jobs one at a time, in order. Taken over, it counts one attempt more.
+        A lock's jobs one at a time, in order. Taken over, it counts one attempt more. What is
+        further ahead than anybody sets it (a lease beyond `until`, a retry beyond FARTHEST_RETRY)
+        is from before the clock was set back, and is due.
         """
         ...
 

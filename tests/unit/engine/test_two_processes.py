@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+import psycopg
 import pytest
 
 from palaver.csml.state import Limits
@@ -19,9 +20,10 @@ from palaver.engine.bots import RunnableBot
 from palaver.engine.csml_scenario import CsmlScenario
 from palaver.engine.engine import Engine, EngineSettings
 from palaver.engine.outbound import Outbound
-from palaver.errors import ConversationBusy, KeyReused, Unavailable
+from palaver.errors import Conflict, ConversationBusy, KeyReused, Unavailable
 from palaver.model import Bot, Client, Event, Flow, Repeat, Turn
 from palaver.storage.protocol import Storage
+from palaver.storage.sql import guard
 from palaver.storage.urls import open_storage
 from palaver.types import SystemClock
 
@@ -80,7 +82,7 @@ class Process:
             load_other=self.no_other,
         )
 
-    async def no_other(self, bot_id: str, version_id: str | None) -> RunnableBot:
+    async def no_other(self, bot_id: str, version_id: str | None, left: Bot) -> RunnableBot:
         raise AssertionError
 
     async def send(
@@ -247,3 +249,26 @@ async def test_a_change_from_elsewhere_waits_for_turns_everywhere(postgres_url: 
             await asyncio.sleep(0.001)
         assert said(await one.send()) == ["42"]
         await changing
+
+
+@pytest.mark.parametrize("jump", ["1 hour", "-1 hour"])
+async def test_a_dead_process_lets_go_whatever_the_databases_clock_does(
+    postgres_url: str, jump: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "LEASE_US", 300_000)
+    async with two(postgres_url) as (one, other):
+        calling = asyncio.create_task(one.send(step="call"))
+        await one.outbound.called.wait()
+        # To what is stored, a clock that is set back is the same as a later time in all of it.
+        seconds = 3600 if jump == "-1 hour" else -3600
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute(
+                "UPDATE client SET lease_began = lease_began + %(us)s, "
+                "lease_until = lease_until + %(us)s",
+                {"us": seconds * 1_000_000},
+            )
+        assert said(await other.send()) == ["1"]
+        one.outbound.may_answer.set()
+        with pytest.raises(Conflict):
+            await calling
+        assert said(await other.send()) == ["2"]

@@ -580,6 +580,24 @@ def test_a_session_lives_for_ten_idle_minutes(house: House) -> None:
     assert shown["conversations"][1]["createdAt"] == "2026-01-05 09:30:00.123Z"
 
 
+def test_sessions_begin_and_end_after_the_clock_was_set_back(house: House) -> None:
+    house.query("/order")
+    first = house.session()
+    house.clock.move(-86_400)
+    house.query("sencha")
+    assert house.session() == replace(first, last_active_at=house.clock.moment)
+    house.clock.move(599)
+    house.query("one")
+    assert house.session().id == first.id, "not yet idle for ten minutes"
+    house.clock.move(600)
+    house.query("two")
+    second = house.session()
+    assert second.id != first.id
+    house.clock.move(5)
+    house.query("three")
+    assert house.session().id == second.id, "the newest counts, whatever the clock said"
+
+
 def test_another_live_session_shares_the_client_and_keeps_its_conversation(house: House) -> None:
     house.create()
     house.query("/order", userId="u")

@@ -169,6 +169,32 @@ async def test_a_lease_that_ended_is_taken_over(store: Any, clock: StillClock, m
     assert not await store.finish_job(work.jobs[0].id, b"dead worker"), "it has lost the job"
 
 
+@pytest.mark.parametrize("back_s", [3600, 86_400])
+async def test_a_lease_from_before_the_clock_was_set_back_is_taken_over(
+    store: Any, clock: StillClock, make: Make, back_s: float
+) -> None:
+    await store.add_job(NewJob("t"))
+    assert await store.take_job(b"dead worker", START, START + timedelta(seconds=10))
+    work = Work(clock)
+    clock.pass_s(-back_s)
+    await round_of(make(Task("t", work)))
+    assert work.times == [-back_s]
+
+
+async def test_a_retry_does_not_wait_until_a_clock_that_was_set_back_is_there_again(
+    store: Any, clock: StillClock, make: Make
+) -> None:
+    work = Work(clock, failures=1)
+    runner = make(Task("t", work, RetryPolicy(attempts=2, first_s=600)))
+    await store.add_job(NewJob("t"))
+    await store.add_job(NewJob("t", run_at=START + timedelta(hours=1)))
+    await round_of(runner)
+    clock.pass_s(-3600)
+    await round_of(runner)
+    assert work.times == [0, -3600]
+    assert len(await store.list_jobs(JobStatus.WAITING, limit=9)) == 1, "its time is its time"
+
+
 async def test_a_job_that_kills_its_workers_is_dead_in_the_end(
     store: Any, clock: StillClock, make: Make
 ) -> None:

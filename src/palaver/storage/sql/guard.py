@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LEASE_S = 15.0
 """How long a client stays taken after its process died during a call outside."""
 
+LEASE_US = round(LEASE_S * 1e6)
+
 RENEW_S = 5.0
 """How often a lease is extended; three may fail before it is lost."""
 
@@ -76,7 +78,7 @@ class SharedTurn:
         if self._is_leased or self._transaction is None:
             return
         transaction, self._transaction = self._transaction, None
-        parameters = (self._key, self._turns.owner, self._request, round(LEASE_S * 1e6))
+        parameters = (self._key, self._turns.owner, self._request, LEASE_US)
         await transaction.commit([(self._turns.statement("take_lease"), [parameters])])
         self._fence += 1
         self._is_leased = True
@@ -87,7 +89,7 @@ class SharedTurn:
         while True:
             await asyncio.sleep(RENEW_S)
             with suppress(StorageError):
-                await self._driver.write([(sql, [(self._key, self._fence, round(LEASE_S * 1e6))])])
+                await self._driver.write([(sql, [(self._key, self._fence, LEASE_US)])])
 
     async def commit(self, write: TurnWrite) -> None:
         unit = self._turns.plan(write)
@@ -150,6 +152,9 @@ async def begin_shared_turn(
         # A lease of this very process is of a turn that ended without giving it back: in one
         # process the turns of a client exclude each other already.
         if owner is not None and owner != turns.owner and left_us > 0:
+            if left_us > LEASE_US:  # the database's clock was set back
+                shorten: Statement = (turns.statement("extend_lease"), [(key, fence, LEASE_US)])
+                await transaction.commit([shorten])
             await transaction.rollback()
             is_same = request is not None and holder == request
             return Leased(max(0, age_us) / 1e6, is_same)

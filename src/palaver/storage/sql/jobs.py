@@ -12,12 +12,14 @@ import msgspec
 
 from palaver.model import Client, Job, JobStatus, NewJob
 from palaver.storage.cipher import Cipher
+from palaver.storage.protocol import FARTHEST_RETRY
 from palaver.storage.sql.base import SqlPart
 from palaver.storage.sql.driver import Parameters, Row
 from palaver.storage.sql.rows import (
     client_key,
     json_from_value,
     time_from_optional,
+    time_from_us,
     us_from_optional,
     us_from_time,
     value_from_json,
@@ -31,6 +33,9 @@ class SqlJobs(SqlPart):
 
     async def add_job(self, job: NewJob) -> bool:
         sql, row = self._sql["add_job"], row_from_job(job, self._cipher)
+        if job.client is not None:
+            known = (client_key(job.client), *job.client)
+            await self._driver.write([(self._sql["ensure_client_of_job"], [known])])
         if self._driver.is_shared:
             return bool(await self._driver.read(sql, row))
         return await self._driver.write([(sql, [row])]) > 0
@@ -40,6 +45,10 @@ class SqlJobs(SqlPart):
     ) -> tuple[Job, ...]:
         parameters = ("" if status is None else status.value, after, limit)
         rows = await self._driver.read(self._sql["list_jobs"], parameters)
+        return tuple(self._job_from_row(row) for row in rows)
+
+    async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
+        rows = await self._driver.read(self._sql["jobs_of_client"], (client_lock(client),))
         return tuple(self._job_from_row(row) for row in rows)
 
     async def revive_job(self, job_id: int) -> bool:
@@ -54,8 +63,9 @@ class SqlJobs(SqlPart):
 
     async def take_job(self, owner: bytes, now: datetime, until: datetime) -> Job | None:
         now_us, until_us = us_from_time(now), us_from_time(until)
+        due = (now_us, owner, until_us, us_from_time(now + FARTHEST_RETRY))
         while True:
-            rows = await self._driver.read(self._sql["due_job"], (now_us, owner))
+            rows = await self._driver.read(self._sql["due_job"], due)
             if not rows:
                 return None
             job = self._job_from_row(rows[0])
@@ -96,12 +106,27 @@ class SqlJobs(SqlPart):
         """
         return await self._driver.write([(self._sql["take_over_jobs"], [(silent_s, attempts)])])
 
+    async def mend_times(self, silent_s: int) -> None:
+        """After the database's clock was set back: what it wrote before is in its future now.
+
+        Dead workers would seem alive, and failed jobs wait, until the clock is there again.
+        """
+        retry_s = round(FARTHEST_RETRY.total_seconds())
+        await self._driver.write(
+            [
+                (self._sql["mend_heartbeats"], [(silent_s,)]),
+                (self._sql["mend_retries"], [(retry_s,)]),
+            ]
+        )
+
     async def purge_jobs(self) -> None:
         """Deletes what is over: jobs that were cancelled while they ran."""
         await self._driver.write([(self._sql["purge_jobs"], [()])])
 
-    async def note_job_error(self, job_id: int, error: str) -> None:
-        await self._change_job("note_job_error", (job_id, error))
+    async def note_job_error(self, job_id: int, error: str) -> datetime | None:
+        """Keeps why a job failed; what time the database has, None when the job is gone."""
+        rows = await self._driver.read(self._sql["note_job_error"], (job_id, error))
+        return time_from_us(rows[0][0]) if rows else None
 
     async def free_job_key(self, job_id: int) -> None:
         await self._change_job("free_job_key", (job_id,))

@@ -115,6 +115,8 @@ DELETE FROM client WHERE client IN (
      AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs j
+                      WHERE j.lock = 'client ' || encode(c.client, 'hex'))
    LIMIT ?2 FOR UPDATE OF c SKIP LOCKED);
 
 -- name: add_job
@@ -166,17 +168,41 @@ UPDATE procrastinate_jobs AS j SET
    SELECT 1 FROM procrastinate_workers AS w
     WHERE w.id = j.worker_id AND w.last_heartbeat < now() - make_interval(secs => ?1::integer)));
 
+-- name: mend_heartbeats
+-- Signs of life from beyond ?1 seconds ahead: the database's clock was set back.
+UPDATE procrastinate_workers SET last_heartbeat = now()
+ WHERE last_heartbeat > now() + make_interval(secs => ?1::integer);
+
+-- name: mend_retries
+-- Retries further ahead than ?1 seconds, which nobody sets, are due.
+UPDATE procrastinate_jobs SET scheduled_at = NULL
+ WHERE status = 'todo' AND attempts > 0
+   AND scheduled_at > now() + make_interval(secs => ?1::integer);
+
 -- name: purge_jobs
 -- Jobs that were cancelled while they ran.
 DELETE FROM procrastinate_jobs WHERE status IN ('succeeded', 'cancelled', 'aborted');
 
 -- name: note_job_error
--- Why a job failed.
-UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', ?2::text) WHERE id = ?1;
+-- Why a job failed; the time, by the clock that says when jobs are due.
+UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', ?2::text) WHERE id = ?1
+RETURNING (extract(epoch FROM now()) * 1000000)::bigint;
 
 -- name: free_job_key
 -- A job that runs no longer waits under its key, nor when it is to be tried again.
 UPDATE procrastinate_jobs SET queueing_lock = NULL WHERE id = ?1;
+
+-- name: jobs_of_client
+-- The jobs under a lock.
+SELECT id, task_name::text, coalesce(args ->> 'arguments', '{}'),
+       CASE status WHEN 'todo' THEN 'waiting' WHEN 'doing' THEN 'running' ELSE 'dead' END,
+       attempts, (args ->> 'max_attempts')::integer, queue_name::text, lock, queueing_lock,
+       (extract(epoch FROM scheduled_at) * 1000000)::bigint, args ->> 'error'
+  FROM procrastinate_jobs WHERE lock = ?1 ORDER BY id;
+
+-- name: count_jobs_of_client
+-- How many jobs a client has.
+SELECT count(*) FROM procrastinate_jobs WHERE lock = 'client ' || encode(?1::bytea, 'hex');
 
 -- name: delete_jobs_of_client
 -- Erases a client's jobs.

@@ -17,10 +17,12 @@ SELECT id, task, arguments, status, attempts, max_attempts, queue, lock, key, ru
 
 -- name: due_job
 -- The first job that a worker may take: due or abandoned, and no other of its lock is before it.
+-- A lease beyond ?3, or a retry beyond ?4, is further than anybody sets: the clock was set back.
 SELECT id, task, arguments, status, attempts, max_attempts, queue, lock, key, run_at, error
   FROM job AS j
- WHERE ((status = 'waiting' AND (run_at IS NULL OR run_at <= ?1))
-        OR (status = 'running' AND lease_until <= ?1 AND owner <> ?2))
+ WHERE ((status = 'waiting'
+         AND (run_at IS NULL OR run_at <= ?1 OR (attempts > 0 AND run_at > ?4)))
+        OR (status = 'running' AND (lease_until <= ?1 OR lease_until > ?3) AND owner <> ?2))
    AND NOT EXISTS (
      SELECT 1 FROM job AS o WHERE o.lock = j.lock AND o.id <> j.id
         AND (o.status = 'running' OR (o.status = 'waiting' AND o.id < j.id)))
@@ -30,7 +32,8 @@ SELECT id, task, arguments, status, attempts, max_attempts, queue, lock, key, ru
 -- A job as it was found becomes the worker's; taken over from a dead one, an attempt has failed.
 UPDATE job SET attempts = attempts + (status = 'running'), status = 'running', key = NULL,
   owner = ?2, lease_until = ?3
- WHERE id = ?1 AND (status = 'waiting' OR (status = 'running' AND lease_until <= ?4));
+ WHERE id = ?1
+   AND (status = 'waiting' OR (status = 'running' AND (lease_until <= ?4 OR lease_until > ?3)));
 
 -- name: next_job
 -- When the next job is due or the next lease ends, after now.
@@ -67,6 +70,15 @@ UPDATE job SET status = 'waiting', attempts = 0, run_at = NULL WHERE id = ?1 AND
 -- A job that is not to be run; a worker that runs it notices.
 DELETE FROM job WHERE id = ?1;
 
+-- name: jobs_of_client
+-- The jobs under a lock.
+SELECT id, task, arguments, status, attempts, max_attempts, queue, lock, key, run_at, error FROM job
+ WHERE lock = ?1 ORDER BY id;
+
+-- name: count_jobs_of_client
+-- How many jobs a client has.
+SELECT count(*) FROM job WHERE lock = 'client ' || lower(hex(?1));
+
 -- name: delete_jobs_of_client
 -- Erases a client's jobs.
 DELETE FROM job WHERE lock = 'client ' || lower(hex(?1));
@@ -75,3 +87,15 @@ DELETE FROM job WHERE lock = 'client ' || lower(hex(?1));
 -- Erases the jobs of all clients of a bot.
 DELETE FROM job WHERE lock IN (
   SELECT 'client ' || lower(hex(client)) FROM client WHERE bot_id = ?1);
+
+-- name: purge_clients
+-- Some of the clients of whom nothing else is left.
+DELETE FROM client WHERE client IN (
+  SELECT c.client FROM client c
+   WHERE c.expires_at <= ?1
+     AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM job j WHERE j.lock = 'client ' || lower(hex(c.client)))
+   LIMIT ?2);

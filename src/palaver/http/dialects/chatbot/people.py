@@ -97,7 +97,7 @@ def touched(session: Session, now: datetime, first_message: str | None = None) -
     """The session after a request. Args: first_message: kept unless there is one already."""
     return replace(
         session,
-        last_active_at=max(session.last_active_at, now),
+        last_active_at=now,
         first_message=session.first_message or first_message,
     )
 
@@ -108,11 +108,13 @@ class Visit(NamedTuple):
     Attributes:
         person: stored, or a new one when `is_new`.
         session: the live one; None when the request begins another.
+        before: the session that ended under the name of the one that begins.
     """
 
     person: Person
     session: Session | None
     is_new: bool = False
+    before: Session | None = None
 
 
 async def find_visit(
@@ -134,12 +136,12 @@ async def find_visit(
     if user_id is not None:
         named = await people.find_person(bot.id, CHANNEL, user_id)
         if named is not None:
-            return Visit(named, None)
+            return Visit(named, None, before=last)
     if owner is None:
         owner = await people.find_person(bot.id, CHANNEL, name)
     if owner is None:
-        return Visit(new_person(bot, name, Profile({}), now), None, is_new=True)
-    return Visit(owner, None)
+        return Visit(new_person(bot, name, Profile({}), now), None, is_new=True, before=last)
+    return Visit(owner, None, before=last)
 
 
 async def has_expired(people: People, visit: Visit, bot: LoadedBot, now: datetime) -> bool:
@@ -153,6 +155,13 @@ async def has_expired(people: People, visit: Visit, bot: LoadedBot, now: datetim
     return bool(sessions) and not any(is_live(session, bot, now) for session in sessions)
 
 
-def new_session(bot: LoadedBot, name: str, person: Person, now: datetime) -> Session:
-    """A session that begins; its id is the conversation's."""
-    return Session(new_id(now), bot.id, name, person.id, now, now)
+def new_session(
+    bot: LoadedBot, name: str, person: Person, now: datetime, *, before: Session | None = None
+) -> Session:
+    """A session that begins; its id is the conversation's.
+
+    It never begins before the one it follows, even when the clock was set back: the one that
+    began last counts.
+    """
+    began = now if before is None else max(now, before.started_at)
+    return Session(new_id(now), bot.id, name, person.id, began, now)

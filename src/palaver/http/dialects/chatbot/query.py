@@ -111,7 +111,8 @@ class _Preparation:
     def _session_of(self, visit: Visit) -> Session:
         session = visit.session
         if session is None:
-            session = new_session(self._bot, self._query.session_id, visit.person, self._now)
+            name, before = self._query.session_id, visit.before
+            session = new_session(self._bot, name, visit.person, self._now, before=before)
         return touched(session, self._now, self._query.query)
 
     def encode(self, turn: Turn) -> bytes:
