@@ -285,7 +285,8 @@ class Turn(msgspec.Struct, frozen=True):
     `messages` are those sent, in order; `flow` (its name) and `step` the last position;
     `is_held` tells whether the conversation waits on a hold; `memories` all of the client's after
     the turn, in stored form. `client` is the new bot's after a switch. `is_dropped` marks an event
-    that came while the bot was still answering (`no_interruption_delay`).
+    that came while the bot was still answering (`no_interruption_delay`); `is_failed` one that a
+    fatal error ended, whose message is the last.
     """
 
     request_id: str
@@ -303,3 +304,4 @@ class Turn(msgspec.Struct, frozen=True):
     memories: Mapping[str, Json]
     logs: tuple[LogLine, ...] = ()
     is_dropped: bool = False
+    is_failed: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -66,6 +67,7 @@ def serve(folders: tuple[Path, ...], **options: object) -> None:
     refuse_unsafe(settings, bots)
     configure(settings.log_level, settings.log_format)
     with open_port(settings.host, settings.port) as listener:
+        settings = dataclasses.replace(settings, port=listener.getsockname()[1])
         worker = become_worker(settings.workers)
         run_server(settings, bots, listener, states, worker)
 
@@ -191,7 +193,9 @@ async def _serve(
 def _print_start(
     settings: ServerSettings, service: Service, bots: Sequence[BotFolder], port: int
 ) -> None:
-    shows_keys = settings.is_loopback and sys.stdout.isatty()
+    # `palaver keys show` cannot look into this process's memory.
+    keeps_keys = settings.database == ":memory:"
+    shows_keys = settings.is_loopback and (keeps_keys or sys.stdout.isatty())
     folders = {folder.bot.id: folder for folder in bots}
     shown = []
     for bot in service.bots.loaded():

@@ -97,7 +97,7 @@ class Span:
         self.hold: JsonObject | None = None
         self.previous_bot = state.previous_bot
         self.switch: SwitchBot | None = None
-        self.ended = False
+        self.ended = self.failed = False
         self.interaction_order = 0
         self._first_order = first_order
         self.flow = self.flow_id = entry.flow
@@ -107,7 +107,7 @@ class Span:
         """The position becomes the entry's: the flow's name, as the reference stores (§5.2)."""
         self.flow = self.flow_id = entry.flow
         self.step = entry.step
-        self.hold, self.ended = None, False
+        self.hold, self.ended, self.failed = None, False, False
 
     def close(self, conversation: Conversation) -> None:
         """Closes another conversation of the client."""
@@ -185,7 +185,7 @@ class Span:
     def fail(self, text: str) -> None:
         """A fatal error: said, and the conversation is over (engine §13.2)."""
         self.say(error_payload(text))
-        self.ended = True
+        self.ended = self.failed = True
         self.hold = self.switch = None
 
     def _flow_name(self, flow_id: str) -> str:

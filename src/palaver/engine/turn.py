@@ -17,13 +17,13 @@ from palaver.engine.ask import Ask
 from palaver.engine.bots import RunnableBot
 from palaver.engine.scenario import Entry, Place, TurnInput
 from palaver.engine.span import BUILD, Span, StoredMemories, error_payload
-from palaver.model import Client, Event, Turn
+from palaver.model import Bot, Client, Event, Turn
 from palaver.storage.protocol import ClientState
 from palaver.types import Json, JsonObject
 
 RunScenario: TypeAlias = Callable[[RunnableBot, TurnInput, Client], Awaitable[list[Effect]]]
 LoadState: TypeAlias = Callable[[Client], Awaitable[ClientState]]
-LoadOther: TypeAlias = Callable[[str, str | None], Awaitable[RunnableBot]]
+LoadOther: TypeAlias = Callable[[str, str | None, Bot], Awaitable[RunnableBot]]
 LoadBuild: TypeAlias = Callable[[str, str], Awaitable[RunnableBot | None]]
 
 
@@ -34,7 +34,8 @@ class World:
     Attributes:
         run: runs a scenario with a host.
         load_state: reads a client.
-        load_other: finds another bot by id and version; raises BotNotFound.
+        load_other: finds another bot by id and version, for one that switches to it and whose
+            components it inherits; raises BotNotFound.
         load_build: finds a stored build; None when it is gone.
         pick: a random number below its argument.
     """
@@ -176,7 +177,7 @@ async def _switch(
     if wanted is None:
         span.fail(f"Switching to Bot: ({switch.bot}) is not allowed")
         return None
-    other = await world.load_other(wanted.id, wanted.version_id)
+    other = await world.load_other(wanted.id, wanted.version_id, span.bot.bot)
     here: JsonObject = {"bot": span.client.bot_id, "flow": span.flow, "step": span.step}
     other = replace(other, apps_endpoint=span.bot.apps_endpoint, multibot=span.bot.multibot)
     client: Json = dict(span.client._asdict())
@@ -239,6 +240,7 @@ def _turn(ask: Ask, spans: list[Span], entry: Entry) -> Turn:
         is_held=last.hold is not None,
         memories=StoredMemories(last.memories),
         logs=tuple(line for span in spans for line in span.logs),
+        is_failed=last.failed,
     )
 
 

@@ -211,7 +211,13 @@ class Bots:
         if version_id is not None and version_id != own.version_id:
             version = await self._version(bot_id, version_id)
             scenario = self._scenario_of(version)
-            own = replace(own, bot=version.bot, scenario=scenario, version_id=version_id)
+            own = replace(
+                own,
+                bot=version.bot,
+                scenario=scenario,
+                version_id=version_id,
+                on_new_build="reference",  # the caller says which build is meant
+            )
         return replace(
             own,
             apps_endpoint=own.apps_endpoint if apps_endpoint is None else apps_endpoint,
@@ -248,9 +254,17 @@ class Bots:
             return None
         return RunnableBot(version.bot, self._scenario_of(version), version_id=version_id)
 
-    async def other(self, bot_id: str, version_id: str | None) -> RunnableBot:
-        """A bot to switch to (engine §8.4)."""
-        return await self._stored(bot_id, version_id, None, ())
+    async def other(self, bot_id: str, version_id: str | None, left: Bot) -> RunnableBot:
+        """A bot to switch to, which inherits the components of the one that is left (§8.4)."""
+        found = await self._stored(bot_id, version_id, None, ())
+        if not left.custom_components and not left.native_components:
+            return found
+        bot = replace(
+            found.bot,
+            custom_components={**found.bot.custom_components, **left.custom_components},
+            native_components={**found.bot.native_components, **left.native_components},
+        )
+        return replace(found, bot=bot, scenario=self._checked(bot))
 
     # --- modules ---------------------------------------------------------------------------
 

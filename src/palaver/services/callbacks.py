@@ -16,6 +16,7 @@ import msgspec
 from palaver.effects import CallFailed
 from palaver.engine.ask import Ask
 from palaver.engine.outbound import Outbound
+from palaver.engine.span import Span
 from palaver.engine.turn import Result
 from palaver.jobs.protocol import NOTIFY, NewJob
 from palaver.model import Client, Message, Turn
@@ -41,7 +42,7 @@ class Callbacks:
     def after_turn(self, ask: Ask, result: Result) -> None:
         """Takes what a stored turn has to tell."""
         if not ask.notice_retries:
-            for url, bodies in _addressed(ask, result.turn):
+            for url, bodies in _addressed(ask, result):
                 self._post(ask.client, url, bodies)
 
     def _post(self, client: Client, url: str, bodies: Iterable[bytes]) -> None:
@@ -96,45 +97,46 @@ def jobs_of(ask: Ask, result: Result) -> tuple[NewJob, ...]:
             client=ask.client,
             max_attempts=ask.notice_retries + 1,
         )
-        for url, bodies in _addressed(ask, result.turn)
+        for url, bodies in _addressed(ask, result)
         for body in bodies
     )
 
 
-def _addressed(ask: Ask, turn: Turn) -> Iterator[tuple[str, list[bytes]]]:
+def _addressed(ask: Ask, result: Result) -> Iterator[tuple[str, list[bytes]]]:
     if ask.callback_url:
-        yield ask.callback_url, notifications(ask, turn, end=True)
+        yield ask.callback_url, notifications(ask, result, end=True)
     if ask.webhook_url:
-        yield ask.webhook_url, notifications(ask, turn, end=ask.end_notice)
+        yield ask.webhook_url, notifications(ask, result, end=ask.end_notice)
 
 
-def notifications(ask: Ask, turn: Turn, *, end: bool) -> list[bytes]:
-    """One body a message; a last one without messages when the conversation ended by itself."""
+def notifications(ask: Ask, result: Result, *, end: bool) -> list[bytes]:
+    """One body a message; a last one without messages when the conversation ended by itself.
+
+    A fatal error tells the end in its own body, and so does a switch to another bot.
+    """
+    turn = result.turn
     bodies = []
-    last_failed = False
-    for number, message in enumerate(turn.messages):
-        last_failed = (
-            turn.conversation_end
-            and number == len(turn.messages) - 1
-            and (message.payload.get("content_type") == "error")
-        )
-        is_end = last_failed or message.payload.get("content_type") == "switch_bot"
-        bodies.append(_body(ask, turn, [message], is_end=is_end))
-    if end and turn.conversation_end and not last_failed:
-        bodies.append(_body(ask, turn, [], is_end=True))
+    for span in result.spans:
+        sent = span.sent
+        tells_end = turn.is_failed if span is result.spans[-1] else True
+        for number, message in enumerate(sent, 1):
+            is_end = tells_end and number == len(sent)
+            bodies.append(_body(ask, turn, span, [message], is_end=is_end))
+    if end and turn.conversation_end and not turn.is_failed:
+        bodies.append(_body(ask, turn, result.spans[-1], [], is_end=True))
     return bodies
 
 
-def _body(ask: Ask, turn: Turn, messages: list[Message], *, is_end: bool) -> bytes:
-    shown = turn.client
-    if ask.shown_bot_id is not None and turn.client.bot_id == ask.client.bot_id:
+def _body(ask: Ask, turn: Turn, span: Span, messages: list[Message], *, is_end: bool) -> bytes:
+    shown = span.client
+    if ask.shown_bot_id is not None and shown.bot_id == ask.client.bot_id:
         shown = shown._replace(bot_id=ask.shown_bot_id)
     client: JsonObject = dict(shown._asdict())
     said: list[Json] = [
         {
             "payload": message.payload,
             "interaction_order": message.interaction_order,
-            "conversation_id": turn.conversation_id,
+            "conversation_id": message.conversation_id,
             "direction": "SEND",
         }
         for message in messages

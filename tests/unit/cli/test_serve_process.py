@@ -99,6 +99,15 @@ def test_it_answers_and_stops_when_told_to(bot_folder: Path) -> None:
         assert err == ""
 
 
+def test_keys_that_only_this_process_has_are_in_the_lines(bot_folder: Path) -> None:
+    with serving(bot_folder, "--database", ":memory:") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        out = process.stdout.read()
+        assert "X-Api-Key: SECRET" in out
+        assert "palaver keys show" not in out
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_turn_in_progress_is_finished(bot_folder: Path, number: signal.Signals) -> None:
     with serving(bot_folder) as (process, url):

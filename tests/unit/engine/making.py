@@ -147,7 +147,7 @@ class House:
             **options,
         )
 
-    async def _other(self, bot_id: str, version_id: str | None) -> RunnableBot:
+    async def _other(self, bot_id: str, version_id: str | None, left: Bot) -> RunnableBot:
         if bot_id not in self.others:
             raise BotNotFound(bot_id)
         return self.others[bot_id]

@@ -357,6 +357,19 @@ async def test_without_a_hold_there_is_nothing_to_relaunch() -> None:
     assert await lived_in.said(trigger("faq"), relaunches=True) == ["answer"]
 
 
+# --- steps of one event (§7.4, product.md §2) ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "own", "steps"), [(None, 3, 3), (2, 3, 2), (0, 3, 0)])
+async def test_the_bots_own_step_limit_counts_when_the_event_brings_none(
+    asked: int | None, own: int, steps: int
+) -> None:
+    bot = replace(runnable('start: say "x" goto start'), step_limit=own)
+    said = await House(bot).said("hi", step_limit=asked)
+    assert said[:-1] == ["x"] * steps
+    assert said[-1].startswith("! [Infinite loop] Step limit reached: 100 steps")
+
+
 # --- switching bots (§8.4) ---------------------------------------------------------------------
 
 THERE = Client("other", "web", "ann")

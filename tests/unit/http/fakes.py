@@ -123,7 +123,7 @@ class FakeBots:
             if "break" in flow.content
         )
 
-    def forget(self, bot_id: str) -> None:
+    async def renew(self, bot_id: str) -> None:
         self.forgotten.append(bot_id)
 
     async def create_version(self, bot: Bot) -> BotVersion:

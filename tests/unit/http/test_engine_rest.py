@@ -332,7 +332,8 @@ def test_pages_of_other_origins_are_refused(caller: Caller) -> None:
 # --- status and validation -------------------------------------------------------------------
 
 
-def test_status_tells_what_runs(caller: Caller) -> None:
+def test_status_tells_what_runs(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEBUG", raising=False)
     assert caller.send("GET", "/engine/status").json() == {
         "server_ready": True,
         "database_type": "memory",
@@ -343,6 +344,13 @@ def test_status_tells_what_runs(caller: Caller) -> None:
         "csml_log_level": caller.send("GET", "/status").json()["csml_log_level"],
         "engine_version": "0.1.0",
     }
+
+
+def test_status_tells_of_debug_when_the_variable_is_there(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEBUG", "false")
+    assert caller.send("GET", "/status").json()["debug_mode_enabled"] is True
 
 
 def test_status_tells_of_a_database_in_trouble(caller: Caller) -> None:

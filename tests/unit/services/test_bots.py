@@ -12,11 +12,12 @@ from palaver.csml.state import Limits
 from palaver.effects import CallFailed, HttpAnswer
 from palaver.engine.bots import BotInvalid, Scenarios, content_key
 from palaver.engine.csml_scenario import CsmlScenario
+from palaver.engine.scenario import Place
 from palaver.errors import BotNotFound, VersionNotFound
 from palaver.model import Bot, Flow, Module, OtherBot
 from palaver.services.bots import Bots
 from palaver.storage.memory import MemoryStorage
-from tests.unit.engine.making import Clock, Outside, make_bot
+from tests.unit.engine.making import Clock, Outside, make_bot, text
 
 pytestmark = pytest.mark.anyio
 
@@ -134,7 +135,7 @@ async def test_unknown_bots_and_versions_are_told_apart() -> None:
     with pytest.raises(BotNotFound, match="Invalid bot_opt format"):
         await made.of()
     with pytest.raises(BotNotFound):
-        await made.bots.other("none", None)
+        await made.bots.other("none", None, make_bot("start: hold"))
     await made.bots.create_version(make_bot("start: hold"))
     with pytest.raises(VersionNotFound, match="v9"):
         await made.of(bot_id="bot", version_id="v9")
@@ -145,7 +146,7 @@ async def test_a_bot_that_was_deleted_is_looked_for_again() -> None:
     made = await shop()
     await made.bots.create_version(make_bot("start: hold"))
     await made.storage.delete_bot("bot")
-    made.bots.forget("bot")
+    await made.bots.renew("bot")
     with pytest.raises(BotNotFound):
         await made.of(bot_id="bot")
 
@@ -168,6 +169,70 @@ async def test_a_new_build_of_a_served_bot_is_served() -> None:
     served = made.bots.find("bot")
     assert served is not None
     assert served.version_id == new.version_id
+
+
+async def test_when_the_newest_build_is_deleted_the_one_before_is_served() -> None:
+    made = await shop()
+    old = await made.bots.create_version(make_bot("start: say 1"))
+    made.clock.pass_by(seconds=1)
+    new = await made.bots.create_version(make_bot("start: say 2"))
+    await made.bots.load_stored("bot")
+    await made.storage.delete_versions("bot", new.version_id)
+    await made.bots.renew("bot")
+    served = made.bots.find("bot")
+    assert served is not None
+    assert served.version_id == old.version_id
+    assert (await made.of(bot_id="bot")).version_id == old.version_id
+
+
+async def test_a_served_bot_without_builds_is_known_but_takes_no_event_until_one_comes() -> None:
+    made = await shop()
+    await made.bots.create_version(make_bot("start: say 1"))
+    loaded = await made.bots.load_stored("bot")
+    await made.storage.delete_versions("bot", None)
+    await made.bots.renew("bot")
+    served = made.bots.find(loaded.uuid)
+    assert served is not None
+    with pytest.raises(BotNotFound, match=r"bot \(bot\) not found in db"):
+        served.runnable.scenario.choose(text("hi"), Place(None, None, None), lambda n: 0)
+    again = await made.bots.create_version(make_bot("start: say 2"))
+    assert (await made.of(bot_id="bot")).version_id == again.version_id
+
+
+async def test_a_served_build_without_its_default_flow_takes_no_event() -> None:
+    made = await shop()
+    await made.bots.create_version(make_bot("start: hold", default_flow="nowhere"))
+    served = await made.bots.load_stored("bot")
+    for _ in range(2):
+        with pytest.raises(BotInvalid, match="default_flow does not exist"):
+            served.runnable.scenario.choose(text("hi"), Place(None, None, None), lambda n: 0)
+    assert served.find_flow("MAIN") == "main"
+
+
+async def test_a_build_of_a_served_bot_has_the_folders_endpoint_unless_the_run_says_one() -> None:
+    made = await shop()
+    old = await made.bots.create_version(make_bot("start: say 1"))
+    await made.bots.create_version(make_bot("start: say 2"))
+    served = await made.bots.load_stored("bot")
+    own = replace(served.settings, apps_endpoint="https://own/", on_new_build="restart")
+    made.bots._put(served.runnable, own)
+    made.bots._serve(await made.bots.create_version(make_bot("start: say 3")), own)
+    found = await made.of(bot_id="bot", version_id=old.version_id)
+    assert (found.apps_endpoint, found.version_id) == ("https://own/", old.version_id)
+    assert found.on_new_build == "reference"
+    assert (await made.of(bot_id="bot", apps_endpoint="")).apps_endpoint == ""
+
+
+async def test_a_bot_that_is_switched_to_inherits_components() -> None:
+    made = await shop()
+    card = {"params": [{"title": {"required": True, "type": "String"}}]}
+    own = make_bot("start: hold", custom_components={"Own": card, "Both": {}})
+    await made.bots.create_version(own)
+    left = make_bot("start: hold", id="left", custom_components={"Both": card})
+    arrived = await made.bots.other("bot", None, left)
+    assert arrived.bot.custom_components == {"Own": card, "Both": card}
+    assert arrived.bot.id == "bot"
+    assert (await made.bots.other("bot", None, make_bot("start: hold"))).bot == own
 
 
 # --- modules -----------------------------------------------------------------------------------

@@ -54,8 +54,12 @@ class Notified(House):
         self.callbacks = Callbacks(self.receiver)  # type: ignore[arg-type]
         self.engine = Engine(
             self.storage, self.outside, self.clock, EngineSettings(),  # type: ignore[arg-type]
-            load_other=self._other, after=self.callbacks.after_turn,
+            load_other=self._other, after=self._after,
         )  # fmt: skip
+
+    def _after(self, ask: Any, result: Result) -> None:
+        self.told.append(result)
+        self.callbacks.after_turn(ask, result)
 
 
 async def test_every_message_is_posted_on_its_own_in_order() -> None:
@@ -115,10 +119,22 @@ async def test_a_switch_of_bots_is_the_end_for_the_first_one() -> None:
     house = Notified(runnable(make_bot("start: say 1 goto @ in other"), others=("other",)))
     house.others["other"] = runnable(make_bot("start: say 2 hold", id="other"))
     ask = house.ask("hi", shown_bot_id="shown")
-    turn = await house.turn("hi")
-    bodies = [msgspec.json.decode(body) for body in notifications(ask, turn, end=True)]
+    await house.said("hi")
+    (result,) = house.told
+    bodies = [msgspec.json.decode(body) for body in notifications(ask, result, end=True)]
     assert [body["conversation_end"] for body in bodies] == [False, True, False]
-    assert {body["client"]["bot_id"] for body in bodies} == {"other"}
+    assert [body["client"]["bot_id"] for body in bodies] == ["shown", "shown", "other"]
+    first, _, last = (body["messages"][0]["conversation_id"] for body in bodies)
+    assert first != last == result.turn.conversation_id
+
+
+async def test_an_error_that_is_not_fatal_does_not_tell_the_end() -> None:
+    house = Notified("start: say 1 do x = unknown")
+    await house.said("hi", callback_url=URL)
+    await house.callbacks.finish(1)
+    ends = [body["conversation_end"] for _, body in house.receiver.got]
+    assert ends == [False] * (len(ends) - 1) + [True]
+    assert house.receiver.texts()[-1] == "end"
 
 
 async def test_the_bot_may_be_shown_by_another_id() -> None:
@@ -202,11 +218,12 @@ async def test_a_receiver_that_fails_is_noted_and_the_rest_is_sent(
 async def test_where_retries_are_on_each_notification_is_a_job() -> None:
     house = Notified("start: say 1")
     ask = house.ask("hi", callback_url=URL, webhook_url=HOOK, notice_retries=2)
-    turn = await house.turn("hi", callback_url=URL, notice_retries=2)
+    await house.turn("hi", callback_url=URL, notice_retries=2)
+    (result,) = house.told
     await house.callbacks.finish(1)
     assert house.receiver.got == []
 
-    made = jobs_of(ask, Result(turn, ()))
+    made = jobs_of(ask, result)
     assert [job.arguments["url"] for job in made] == [URL, URL, HOOK, HOOK]
     assert {job.max_attempts for job in made} == {3}
-    assert jobs_of(house.ask("hi", callback_url=URL), Result(turn, ())) == ()
+    assert jobs_of(house.ask("hi", callback_url=URL), result) == ()

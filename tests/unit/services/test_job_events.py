@@ -89,6 +89,12 @@ def a_turn(*texts: str) -> Turn:
     )  # fmt: skip
 
 
+def a_result(*texts: str) -> Result:
+    turn = a_turn(*texts)
+    span = SimpleNamespace(client=ANN, sent=turn.messages)
+    return Result(turn, (span,))  # type: ignore[arg-type]
+
+
 def an_ask(retries: int) -> Ask:
     return Ask(
         bot=None,  # type: ignore[arg-type]
@@ -104,10 +110,10 @@ def an_ask(retries: int) -> Ask:
 
 
 def test_with_retries_each_notification_is_a_job_of_the_client() -> None:
-    ask, turn = an_ask(3), a_turn("a", "é")
-    jobs = jobs_of(ask, Result(turn, ()))
-    back = [body.decode() for body in notifications(ask, turn, end=True)]
-    hook = [body.decode() for body in notifications(ask, turn, end=False)]
+    ask, result = an_ask(3), a_result("a", "é")
+    jobs = jobs_of(ask, result)
+    back = [body.decode() for body in notifications(ask, result, end=True)]
+    hook = [body.decode() for body in notifications(ask, result, end=False)]
     assert [job.arguments for job in jobs] == [
         *({"url": "http://back/", "body": body} for body in back),
         *({"url": "http://hook/", "body": body} for body in hook),
@@ -115,8 +121,8 @@ def test_with_retries_each_notification_is_a_job_of_the_client() -> None:
     assert len(back) == 3
     assert len(hook) == 2
     assert {(job.task, job.client, job.max_attempts) for job in jobs} == {("notify", ANN, 4)}
-    Callbacks(None).after_turn(ask, Result(turn, ()))  # type: ignore[arg-type] # posts nothing
+    Callbacks(None).after_turn(ask, result)  # type: ignore[arg-type] # posts nothing
 
 
 def test_without_retries_there_are_no_jobs() -> None:
-    assert jobs_of(an_ask(0), Result(a_turn("a"), ())) == ()
+    assert jobs_of(an_ask(0), a_result("a")) == ()

@@ -44,7 +44,7 @@ def turn_answer(turn: Turn, client: Client) -> JsonObject:
             {
                 "payload": shown_payload(message.payload),
                 "interaction_order": order,
-                "conversation_id": message.conversation_id,
+                "conversation_id": turn.conversation_id,  # also of what another bot said (§8.4)
                 "direction": "SEND",
             }
             for message in turn.messages

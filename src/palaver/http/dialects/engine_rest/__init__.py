@@ -8,6 +8,7 @@ sent (dialects §1).
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -188,7 +189,7 @@ class EngineRest(Dialect):
                 "server_port": services.settings.port,
                 "server_auth_enabled": not services.access.engine_is_open,
                 "encryption_enabled": bool(services.settings.secret_key),
-                "debug_mode_enabled": False,
+                "debug_mode_enabled": "DEBUG" in os.environ,  # whatever its value (§19.1)
                 "csml_log_level": _LEVELS.get(level, "info"),
                 "engine_version": __version__,
             }
