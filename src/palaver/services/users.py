@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palaver.errors import NotFound
-from palaver.model import Client, Message, Person
+from palaver.model import Client, Job, Message, Person
 from palaver.storage.protocol import Storage
 from palaver.types import Clock, Json, JsonObject, iso_ms
 
@@ -67,8 +67,9 @@ class Users:
         """All that is known, as one document; lists are oldest first.
 
         `{"format", "exported_at", "bot_id", "user_id", "clients": […], "persons": […]}`; a client
-        has `channel_id`, `conversations`, `messages`, `memories`, `hold`, `previous_bot`; a person
-        its `attributes` and `sessions`. Credentials are left out.
+        has `channel_id`, `conversations`, `messages`, `memories`, `hold`, `previous_bot`, `jobs`
+        (what is still to be done about it); a person its `attributes` and `sessions`. Credentials
+        are left out.
         """
         return {
             "format": FORMAT,
@@ -98,6 +99,7 @@ class Users:
             "memories": memories,
             "hold": hold,
             "previous_bot": state.previous_bot,
+            "jobs": [_job(job) for job in await storage.jobs_of_client(client)],
         }
 
     async def _conversations(self, client: Client) -> list[Json]:
@@ -162,8 +164,8 @@ class Users:
 
         `{"bot_id", "user_id", "channels": […], "erased_at", "removed": counts, "left": counts,
         "complete": bool}`; counts are by kind: conversations, messages, turns (which hold the
-        messages), memories, states (holds and previous bots), answers kept for repeats, persons,
-        sessions. It is incomplete when the user said something meanwhile; then erase again.
+        messages), memories, states (holds and previous bots), answers kept for repeats, jobs,
+        persons, sessions. It is incomplete when the user said something meanwhile: erase again.
         """
         removed = await self.counts(user)
         for client in user.clients:
@@ -204,9 +206,22 @@ _KINDS: Sequence[str] = (
     "memories",
     "states",
     "answers",
+    "jobs",
     "persons",
     "sessions",
 )
+
+
+def _job(job: Job) -> JsonObject:
+    return {
+        "id": job.id,
+        "task": job.task,
+        "status": job.status.value,
+        "run_at": None if job.run_at is None else iso_ms(job.run_at),
+        "arguments": job.arguments,
+        "attempts": job.attempts,
+        "error": job.error,
+    }
 
 
 def _message(message: Message) -> JsonObject:

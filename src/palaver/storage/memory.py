@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from palaver.model import (
     Conversation,
     Memory,
     Message,
+    NewJob,
     Person,
     Session,
     Status,
@@ -47,6 +48,9 @@ from palaver.types import Json, JsonObject
 
 ANSWER_AGE = timedelta(hours=24)
 ANSWERS_KEPT = 20
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a client of whom there are only jobs expires: with the last of them."""
 
 T = TypeVar("T")
 
@@ -309,7 +313,13 @@ class MemoryStorage(MemoryJobs):
             "memories": len(record.memories),
             "states": (record.hold is not None) + (record.previous_bot is not None),
             "answers": answers.count(client),
+            "jobs": len(await self.jobs_of_client(client)),
         }
+
+    async def add_job(self, job: NewJob) -> bool:
+        if job.client is not None:
+            self._clients.setdefault(job.client, _Record(expires_at=LONG_AGO))
+        return await super().add_job(job)
 
     # --- versions --------------------------------------------------------------------------------
 
@@ -491,7 +501,7 @@ class MemoryStorage(MemoryJobs):
             if is_over(record.expires_at, now):
                 purged += record.hold is not None or record.previous_bot is not None
                 record.hold = record.held_at = record.previous_bot = None
-                if not left:
+                if not left and not await self.jobs_of_client(client):
                     del self._clients[client]
         for kept in self._answers.values():
             for key, (_, answer) in list(kept.items()):

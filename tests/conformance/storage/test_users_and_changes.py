@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from palaver.model import Client
+from palaver.model import Client, JobStatus, NewJob
 from palaver.storage.protocol import Storage
 from tests.conformance.storage.makers import (
     ANNA,
     BERT,
+    HOUR,
     NOW,
     SECOND,
     answer,
@@ -34,7 +35,8 @@ async def test_a_users_clients_are_found_on_all_channels(storage: Storage) -> No
 
 
 async def test_what_is_counted_is_what_is_deleted(storage: Storage) -> None:
-    nothing = dict.fromkeys(("conversations", "turns", "memories", "states", "answers"), 0)
+    kinds = ("conversations", "turns", "memories", "states", "answers", "jobs")
+    nothing = dict.fromkeys(kinds, 0)
     assert await storage.count_client(ANNA) == nothing
     await write(storage, BERT, remembered={"a": "1"})
     await write(
@@ -46,7 +48,8 @@ async def test_what_is_counted_is_what_is_deleted(storage: Storage) -> None:
         previous_bot={"y": 1},
         answer=answer("k"),
     )
-    counts = {"conversations": 2, "turns": 1, "memories": 3, "states": 2, "answers": 1}
+    await storage.add_job(NewJob("t", client=ANNA))
+    counts = {"conversations": 2, "turns": 1, "memories": 3, "states": 2, "answers": 1, "jobs": 1}
     assert await storage.count_client(ANNA) == counts
     await storage.delete_client(ANNA)
     assert await storage.count_client(ANNA) == nothing
@@ -56,6 +59,33 @@ async def test_what_is_counted_is_what_is_deleted(storage: Storage) -> None:
 async def test_expired_rows_are_counted_for_they_are_there(storage: Storage) -> None:
     await write(storage, remembered={"a": "1"}, expires_at=NOW - SECOND)
     assert (await storage.count_client(ANNA))["memories"] == 1
+
+
+async def test_a_clients_jobs_are_read_with_their_arguments(storage: Storage) -> None:
+    later = NOW + HOUR
+    await storage.add_job(NewJob("first", {"text": "hello"}, client=ANNA, run_at=later))
+    await storage.add_job(NewJob("of bert", client=BERT))
+    await storage.add_job(NewJob("of nobody", lock="anna"))
+    await storage.add_job(NewJob("second", client=ANNA, key="k"))
+    first, second = await storage.jobs_of_client(ANNA)
+    assert (first.task, first.status, first.run_at) == ("first", JobStatus.WAITING, later)
+    assert first.arguments == {"text": "hello"}
+    assert (second.task, second.run_at) == ("second", None)
+    await storage.delete_client(ANNA)
+    assert await storage.jobs_of_client(ANNA) == ()
+    assert len(await storage.jobs_of_client(BERT)) == 1
+
+
+async def test_a_client_of_whom_there_are_only_jobs_is_found_while_there_are(
+    storage: Storage,
+) -> None:
+    await storage.add_job(NewJob("t", client=ANNA))
+    await storage.delete_expired(NOW)
+    assert await storage.clients_of_user("pizza", "anna") == (ANNA,)
+    (job,) = await storage.jobs_of_client(ANNA)
+    await storage.cancel_job(job.id)
+    await storage.delete_expired(NOW)
+    assert await storage.clients_of_user("pizza", "anna") == ()
 
 
 async def test_a_person_is_deleted_with_its_sessions(storage: Storage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palaver.errors import NotFound
+from palaver.model import NewJob
 from palaver.services.users import Users
 from palaver.storage.memory import MemoryStorage
 from tests.conformance.storage.makers import (
@@ -53,6 +54,8 @@ async def storage(anyio_backend: str) -> MemoryStorage:
     )
     await write(storage, ANNA, messages=said("on the web"))
     await write(storage, BERT, messages=said("of bert"))
+    due = NewJob("event", {"text": "your pizza is cold"}, client=ANNA, run_at=NOW + HOUR)
+    await storage.add_job(due)
     return storage
 
 
@@ -80,6 +83,22 @@ async def test_all_that_is_known_is_exported(users: Users) -> None:
     assert [s["first_message"] for s in known["sessions"]] == ["hello"]
     assert "TOKEN" not in str(document)
     assert "bert" not in str(document)
+
+
+async def test_what_is_still_to_be_done_about_a_person_is_exported(users: Users) -> None:
+    chatbot, web = (await users.export(await users.find("pizza", "anna")))["clients"]
+    assert chatbot["jobs"] == []
+    assert web["jobs"] == [
+        {
+            "id": 1,
+            "task": "event",
+            "status": "waiting",
+            "run_at": "2024-05-01T10:30:00.123Z",
+            "arguments": {"text": "your pizza is cold"},
+            "attempts": 0,
+            "error": None,
+        }
+    ]
 
 
 async def test_long_histories_are_exported_whole_and_in_order(
@@ -117,6 +136,7 @@ async def test_erasing_leaves_nothing_and_says_so(storage: MemoryStorage, users:
         "memories": 1,
         "states": 1,
         "answers": 1,
+        "jobs": 1,
         "persons": 1,
         "sessions": 1,
     }

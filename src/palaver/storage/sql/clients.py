@@ -38,7 +38,7 @@ _EVERYTHING = (
     "delete_client",
 )
 
-_COUNTED = ("conversations", "turns", "memories", "states", "answers")
+_COUNTED = ("conversations", "turns", "memories", "states", "answers", "jobs")
 
 
 class SqlClients(SqlPart):
@@ -159,8 +159,10 @@ class SqlClients(SqlPart):
         return tuple(Client(*row) for row in rows)
 
     async def count_client(self, client: Client) -> dict[str, int]:
-        (row,) = await self._driver.read(self._sql["count_client"], (client_key(client),))
-        return dict(zip(_COUNTED, row, strict=True))
+        key = client_key(client)
+        (row,) = await self._driver.read(self._sql["count_client"], (key,))
+        ((jobs,),) = await self._driver.read(self._sql["count_jobs_of_client"], (key,))
+        return dict(zip(_COUNTED, (*row, jobs), strict=True))
 
     def _memory_from_row(self, row: Row) -> Memory:
         value = value_from_json(self._cipher.unseal_text(row[1]))

@@ -198,7 +198,8 @@ SELECT id, task_name::text, coalesce(args ->> 'arguments', '{}'),
        CASE status WHEN 'todo' THEN 'waiting' WHEN 'doing' THEN 'running' ELSE 'dead' END,
        attempts, (args ->> 'max_attempts')::integer, queue_name::text, lock, queueing_lock,
        (extract(epoch FROM scheduled_at) * 1000000)::bigint, args ->> 'error'
-  FROM procrastinate_jobs WHERE lock = ?1 ORDER BY id;
+  FROM procrastinate_jobs
+ WHERE lock = ?1 AND status IN ('todo', 'doing', 'failed') ORDER BY id;
 
 -- name: count_jobs_of_client
 -- How many jobs a client has.

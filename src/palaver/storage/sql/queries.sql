@@ -28,6 +28,12 @@ INSERT INTO client (client, bot_id, channel_id, user_id)
 VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (client) DO NOTHING;
 
+-- name: ensure_client_of_job
+-- The client's row, for a job: one that was not there expires with the last job of the client.
+INSERT INTO client (client, bot_id, channel_id, user_id, expires_at)
+VALUES (?1, ?2, ?3, ?4, 0)
+ON CONFLICT (client) DO NOTHING;
+
 -- name: save_conversation
 -- Inserts a conversation or replaces the one with its id.
 INSERT INTO conversation (client, id, flow_id, step_id, status,
@@ -334,14 +340,3 @@ UPDATE client SET hold = NULL, held_at = NULL, previous_bot = NULL WHERE client 
 -- name: purge_answers
 -- Some of the answers created before ?1.
 DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE created_at < ?1 LIMIT ?2);
-
--- name: purge_clients
--- Some of the clients of whom nothing else is left.
-DELETE FROM client WHERE client IN (
-  SELECT c.client FROM client c
-   WHERE c.expires_at <= ?1
-     AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
-     AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
-     AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
-     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
-   LIMIT ?2);
