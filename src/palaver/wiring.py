@@ -42,7 +42,7 @@ from palaver.services.changes import Watcher
 from palaver.services.chat import Chat, note_secrets_of
 from palaver.services.events import Events
 from palaver.storage.cipher import Cipher
-from palaver.storage.copies import DatabaseFile
+from palaver.storage.copies import DatabaseFile, Move, Progress, StoredDatabase
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Credentials, Storage
 from palaver.storage.sql.copies import SqliteFile
@@ -209,9 +209,30 @@ def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Cr
 
 
 def database_file(settings: ServerSettings) -> DatabaseFile | None:
-    """The database, for commands that copy it; None when it is no file."""
+    """The database, where it is a file."""
     path = sqlite_file(settings.database)
     return None if path is None else SqliteFile(path)
+
+
+def stored_database(settings: ServerSettings, tell: Progress) -> StoredDatabase | None:
+    """The database, for commands that check and copy it; None when it is gone with its process."""
+    if settings.database.startswith(("postgresql:", "postgres:")):
+        from palaver.storage.sql.pgcopies import PostgresDatabase
+
+        return PostgresDatabase(postgres_conninfo(settings.database), tell)
+    return database_file(settings)
+
+
+def move_database(path: str, url: str, tell: Progress, *, again: bool) -> Move:
+    """Makes a PostgreSQL database of a SQLite file that may be in use."""
+    from palaver.storage.sql.moving import move
+
+    return move(path, postgres_conninfo(url), tell, again=again)
+
+
+def path_of_database(url: str) -> str | None:
+    """The file of a SQLite URL or a plain path; None for other databases."""
+    return sqlite_file(url) if "://" in url or url == ":memory:" else url
 
 
 async def upgrade_database(settings: ServerSettings) -> tuple[str, ...]:

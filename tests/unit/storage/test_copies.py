@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
+from palaver.storage.copies import TableContent
 from palaver.storage.protocol import Storage
 from palaver.storage.sql import copies
 from palaver.storage.sql.migrate import load_migrations
@@ -78,7 +79,7 @@ async def test_a_backup_does_not_overwrite(server: Storage, path: str, tmp_path:
 async def test_a_copy_that_differs_is_not_kept(
     server: Storage, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([{}, {"turn": copies.TableContent(1, "")}])
+    answers = iter([{}, {"turn": TableContent(1, "")}])
     monkeypatch.setattr(copies, "contents", lambda _: next(answers))
     (tmp_path / "copies").mkdir()
     with pytest.raises(StorageError, match="differs"):

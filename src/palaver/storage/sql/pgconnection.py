@@ -18,6 +18,7 @@ import psycopg
 from psycopg import pq
 
 from palaver.storage.sql.driver import Command, Parameters, Row
+from palaver.storage.sql.pgtext import decode_text, encode_text
 
 _TUPLES, _DONE = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK
 _SYNC, _ABORTED = pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED
@@ -219,22 +220,6 @@ def _encode(parameters: Parameters) -> tuple[list[bytes | None], list[int]]:
             values.append(value)  # type: ignore[arg-type]
             formats.append(1)
     return values, formats
-
-
-def encode_text(text: str) -> bytes:
-    """UTF-8. U+0000, which PostgreSQL cannot store, becomes 1 1, and U+0001 becomes 1 2: texts
-    sort as before."""
-    encoded = text.encode()
-    if b"\0" in encoded or b"\1" in encoded:
-        encoded = encoded.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
-    return encoded
-
-
-def decode_text(stored: bytes) -> str:
-    """What `encode_text` was given."""
-    if b"\1" in stored:
-        stored = stored.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
-    return stored.decode()
 
 
 def decode_json(stored: bytes) -> bytes:

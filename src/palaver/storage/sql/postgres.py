@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from palaver.errors import ConfigError, Conflict, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.sql.driver import Command, Parameters, Row, Statement
-from palaver.storage.sql.migrate import load_migrations, pending_migrations
+from palaver.storage.sql.migrate import Migration, load_migrations, pending_migrations
 from palaver.storage.sql.pgconnection import ConnectionLost, PgConnection
 from palaver.storage.sql.pgpool import Pool
 
@@ -24,6 +24,9 @@ POOL_SIZE = 16
 
 CALLS_SHARE = 4
 """One connection for calls goes with so many for turns."""
+
+APPLICATION = "palaver"
+"""How servers and workers call themselves to the database."""
 
 CONNECT_S = 5
 POOL_WAIT_S = 30.0
@@ -37,6 +40,9 @@ ANSWER_S = 75.0
 IDLE_TURN_S = 120
 """A turn that is silent for so long is rolled back: its process or its machine has died."""
 
+UNFINISHED_MOVE = 1_000_000
+"""Added to the schema's number while a move into the database may still fail: nobody serves it."""
+
 _MIGRATION_LOCK = 0x50414C4156455200
 
 _BEGIN: Command = ("BEGIN ISOLATION LEVEL READ COMMITTED", ())
@@ -45,7 +51,7 @@ _ROLLBACK: Command = ("ROLLBACK", ())
 _VERSION = "SELECT number FROM palaver_schema"
 
 _DEFAULTS = {
-    "application_name": "palaver",
+    "application_name": APPLICATION,
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -109,7 +115,7 @@ class PostgresDriver:
         current = await self._schema()
         wanted = len(self._migrations)
         if current > wanted:
-            pending_migrations(self._migrations, current, where=self._where)
+            self._pending(current)
         if current < wanted:
             has = f"has schema {current}" if current else "is empty"
             raise SchemaOutdated(
@@ -130,6 +136,13 @@ class PostgresDriver:
         finally:
             self._give_back(self._calls, connection)
 
+    def _pending(self, current: int) -> tuple[Migration, ...]:
+        if current > UNFINISHED_MOVE:
+            raise SchemaOutdated(
+                f"a move into {self._where} has not ended: run `palaver db migrate` once more"
+            )
+        return pending_migrations(self._migrations, current, where=self._where)
+
     async def upgrade(self) -> tuple[str, ...]:
         """Runs the migrations that are due, one process at a time; their names.
 
@@ -149,7 +162,7 @@ class PostgresDriver:
                 if row is not None and row[0] is not None:
                     numbers = await connection.execute(_VERSION)
                     current = (await numbers.fetchone() or (0,))[0]
-                for migration in pending_migrations(self._migrations, current, where=self._where):
+                for migration in self._pending(current):
                     async with connection.transaction():
                         await connection.execute(migration.script.encode())
                         await connection.execute("DELETE FROM palaver_schema")
@@ -248,28 +261,31 @@ class PostgresDriver:
             pool.release(connection)
 
     def _storage_error(self, error: BaseException) -> StorageError:
-        """The one place that knows PostgreSQL's errors."""
-        if isinstance(error, StorageError):
-            return error
-        if isinstance(error, ConnectionLost):
-            return Unavailable(
-                f"the connection to {self._where} was lost ({error}); "
-                "what was being stored may or may not be"
-            )
-        state = getattr(error, "sqlstate", None) or ""
-        text = " ".join(str(error).split())
-        if state in _CONFLICTS or (
-            state == "23505" and ("answer_pkey" in text or "queueing_lock" in text)
-        ):
-            return Conflict(f"another turn came in between; try again ({text})")
-        if state == "22012":  # only `check_fence` divides
-            return Conflict("lease lost: another process went on with this client; try again")
-        if state[:2] in _TROUBLES or state in _TROUBLES or not state:
-            if isinstance(error, psycopg.Error):
-                return Unavailable(f"{self._where} cannot be used now: {text}")
-        elif state in ("42P01", "42703"):
-            return SchemaOutdated(f"{self._where} has not our schema: {text}")
-        return StorageError(f"{self._where} refused: {text}")
+        return storage_error(error, self._where)
+
+
+def storage_error(error: BaseException, where: str) -> StorageError:
+    """The one place that knows PostgreSQL's errors."""
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, ConnectionLost):
+        return Unavailable(
+            f"the connection to {where} was lost ({error}); what was being stored may or may not be"
+        )
+    state = getattr(error, "sqlstate", None) or ""
+    text = " ".join(str(error).split())
+    if state in _CONFLICTS or (
+        state == "23505" and ("answer_pkey" in text or "queueing_lock" in text)
+    ):
+        return Conflict(f"another turn came in between; try again ({text})")
+    if state == "22012":  # only `check_fence` divides
+        return Conflict("lease lost: another process went on with this client; try again")
+    if state[:2] in _TROUBLES or state in _TROUBLES or not state:
+        if isinstance(error, psycopg.Error):
+            return Unavailable(f"{where} cannot be used now: {text}")
+    elif state in ("42P01", "42703"):
+        return SchemaOutdated(f"{where} has not our schema: {text}")
+    return StorageError(f"{where} refused: {text}")
 
 
 _CONFLICTS = ("40001", "40P01")

@@ -13,18 +13,23 @@ import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.sql.driver import Parameters, Row, Statement
 from palaver.storage.sql.migrate import lend_functions, load_migrations, pending_migrations
+from palaver.storage.sql.moves import drop_log, has_log, refuse_moved, writing
 from palaver.storage.sql.writer import GroupWriter, Job, UnitRunner
 
 Durability = Literal["full", "normal"]
 
 APPLICATION_ID = 0x50414C41
 """Written into the file's header ("PALA"): whose database it is."""
+
+MOVE_SUFFIX = "-move"
+"""Of the name under which a move takes its lock."""
 
 _HEADER = b"SQLite format 3\0"
 _CACHED_STATEMENTS = 256
@@ -73,9 +78,11 @@ class SqliteDriver:
                 elif not os.path.exists(self.path):  # noqa: ASYNC240 - one look, at start
                     raise NotADatabase(f"there is no database {self.path}: has it been served?")
             connection = self._connect()
+            refuse_moved(connection, self.path)
             if self._is_guest:
                 await self._check_schema(connection)
             else:
+                self._drop_left_log(connection)
                 self._migrate(connection)
             self.runner = UnitRunner(connection, self._storage_error)
             if self._is_file:
@@ -92,6 +99,7 @@ class SqliteDriver:
     async def check(self) -> None:
         if self._reader is None:
             raise self._closed()
+        refuse_moved(self._reader, self.path)
         await self._check_schema(self._reader)
 
     async def _check_schema(self, connection: sqlite3.Connection) -> None:
@@ -191,6 +199,12 @@ class SqliteDriver:
                 f"PRAGMA user_version = {migration.number};\nCOMMIT;"
             )
 
+    def _drop_left_log(self, connection: sqlite3.Connection) -> None:
+        """Of a `palaver db migrate` that was killed; one that runs holds a lock of its own."""
+        if has_log(connection):
+            with suppress(Unavailable), take_lock(f"{self.path}{MOVE_SUFFIX}"), writing(connection):
+                drop_log(connection)
+
     def _disconnect(self) -> None:
         """The connection that writes is closed last, and tidies the write-ahead log away."""
         self._reader = self.runner = None
@@ -209,6 +223,8 @@ class SqliteDriver:
         translated: StorageError
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             translated = self._not_a_database(error)
+        elif getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+            translated = Unavailable(f"{self.path}: {error}")  # only those of a move refuse
         elif code == sqlite3.SQLITE_FULL:
             translated = Unavailable(f"the disk of {self.path} is full; nothing was stored")
         elif code == sqlite3.SQLITE_CANTOPEN:
