@@ -11,15 +11,18 @@ counts (the chat service, outbound calls, the application); nobody else imports 
     palaver_clients_waiting                   requests that wait for another turn of their client
     palaver_errors_total{kind}                errors answered, by class
     palaver_outbound_total{kind, result}      calls of flows, apps, callbacks and mails
+    palaver_jobs{queue, status}               jobs that wait, run and are dead
+    palaver_jobs_lag_seconds{queue}           how long the oldest job that is due has waited
     palaver_storage_…                         figures of the database: the writer's queue, its lag …
     process_…                                 memory, time, open files
 """
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from time import perf_counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from time import monotonic, perf_counter
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
@@ -33,12 +36,19 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from palaver import __version__
-from palaver.model import Client, Turn
+from palaver.errors import StorageError
+from palaver.model import Client, JobStatus, QueueFigures, Turn
 
 BUCKETS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 """Upper bounds of the latency histogram, in seconds."""
+
+JOBS_FRESH_S: Final = 2.0
+"""The database is not asked for figures of jobs more often, however often the page is read."""
+
+JOBS_WAIT_S: Final = 2.0
+"""A database that takes longer has no figures of jobs this time; the others are more urgent."""
 
 _STORAGE: Final = {
     "commits": ("commits", "Transactions committed.", True),
@@ -55,15 +65,20 @@ class Metrics:
     Args:
         gauges: figures of the database (`Storage.gauges`).
         waiting: how many requests wait for another turn of their client.
+        jobs: figures of all queues (`Storage.job_figures`).
     """
 
     def __init__(
         self,
         gauges: Callable[[], Mapping[str, float]] | None = None,
         waiting: Callable[[], int] | None = None,
+        jobs: Callable[[], Awaitable[Sequence[QueueFigures]]] | None = None,
     ) -> None:
         self.gauges = gauges or dict
         self.waiting = waiting or (lambda: 0)
+        self.jobs = jobs
+        self.queues: Sequence[QueueFigures] = ()
+        self._asked_at = -JOBS_FRESH_S
         self.in_flight = 0
         self.turns: dict[tuple[str, str], int] = {}
         self.errors: dict[str, int] = {}
@@ -102,6 +117,17 @@ class Metrics:
     def called(self, kind: str, result: str, began_ns: int) -> None:
         """A call to the outside ended. `result`: ok, failed, or the class of status (`5xx`)."""
         self.calls[kind, result] = self.calls.get((kind, result), 0) + 1
+
+    async def fresh_page(self) -> bytes:
+        """The whole page, with the figures of jobs as they are now."""
+        if self.jobs is not None and monotonic() - self._asked_at >= JOBS_FRESH_S:
+            self._asked_at = monotonic()
+            try:
+                async with asyncio.timeout(JOBS_WAIT_S):
+                    self.queues = await self.jobs()
+            except (StorageError, TimeoutError):
+                self.queues = ()
+        return self.page()
 
     def page(self) -> bytes:
         """The whole page, as Prometheus reads it."""
@@ -151,6 +177,7 @@ class _Page(Collector):
         for call, number in metrics.calls.items():
             calls.add_metric(list(call), number)
         yield calls
+        yield from self._jobs()
         yield from self._storage()
 
     def _histogram(self) -> Metric:
@@ -163,6 +190,20 @@ class _Page(Collector):
         family = HistogramMetricFamily("palaver_turn_seconds", "Seconds from request to answer.")
         family.add_metric([], buckets, self._metrics.seconds)
         return family
+
+    def _jobs(self) -> Iterator[Metric]:
+        """Nothing where there are no jobs, or none can be counted now."""
+        jobs = GaugeMetricFamily("palaver_jobs", "Jobs of the database.", labels=("queue", "status"))
+        lag = GaugeMetricFamily(
+            "palaver_jobs_lag_seconds",
+            "How long the oldest job that is due has waited.",
+            labels=("queue",),
+        )
+        for figures in self._metrics.queues:
+            for status in JobStatus:
+                jobs.add_metric([figures.queue, status.value], getattr(figures, status.value))
+            lag.add_metric([figures.queue], figures.lag_s)
+        yield from (jobs, lag)
 
     def _storage(self) -> Iterator[Metric]:
         for name, value in self._metrics.gauges().items():

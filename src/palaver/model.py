@@ -255,6 +255,16 @@ class Job(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class QueueFigures(NamedTuple):
+    """How many jobs a queue has, and for how many seconds the oldest one that is due has waited."""
+
+    queue: str
+    waiting: int
+    running: int
+    dead: int
+    lag_s: float
+
+
 # --- a turn's result ---------------------------------------------------------------------------
 
 

@@ -116,12 +116,13 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         )
         bots.on_serve = access.renew
         metrics.waiting = engine.waiting
+        metrics.jobs = lambda: storage.job_figures(clock.now())
         chat = Chat(engine, callbacks, tracing.turns(metrics) if tracing else metrics)
         events = Events(bots, chat, clock)
         tasks = Tasks([expire_task(storage, clock), notify_task(outbound), events.task()])
         if settings.jobs:
             runner = _runner(settings, storage, tasks, clock)
-        services = Services(chat, bots, access, storage, clock, settings, metrics.page)
+        services = Services(chat, bots, access, storage, clock, settings, metrics.fresh_page)
         app = Application(
             _dialects(services),
             clock=clock,

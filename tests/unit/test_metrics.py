@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from datetime import UTC, datetime
@@ -9,9 +10,12 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from palaver.errors import Malformed
+from palaver import metrics as module
+from palaver.errors import Malformed, Unavailable
 from palaver.metrics import Metrics
-from palaver.model import Chosen, Client, Turn
+from palaver.model import Chosen, Client, QueueFigures, Turn
+
+pytestmark = pytest.mark.anyio
 
 ANNA = Client("pizza", "web", "anna")
 
@@ -33,6 +37,11 @@ def turn(chosen: Chosen = Chosen.HOLD, **changes: object) -> Turn:
         "memories": {},
     }
     return Turn(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 def figures(metrics: Metrics) -> dict[str, float]:
@@ -109,6 +118,40 @@ def test_errors_calls_storage_and_the_process() -> None:
     assert found["palaver_storage_lag_seconds"] == 0.004
     assert found["palaver_storage_pool_free"] == 1
     assert found["process_resident_memory_bytes"] > 1_000_000
+
+
+async def test_jobs_are_figures_of_their_queues() -> None:
+    asked = []
+
+    async def jobs() -> tuple[QueueFigures, ...]:
+        asked.append(1)
+        return (QueueFigures("default", 3, 2, 1, 4.5),)
+
+    metrics = Metrics(jobs=jobs)
+    for _ in range(3):
+        assert b"palaver_jobs_lag_seconds" in await metrics.fresh_page()
+    assert len(asked) == 1
+    found = figures(metrics)
+    assert found["palaver_jobs{queue=default,status=waiting}"] == 3
+    assert found["palaver_jobs{queue=default,status=running}"] == 2
+    assert found["palaver_jobs{queue=default,status=dead}"] == 1
+    assert found["palaver_jobs_lag_seconds{queue=default}"] == 4.5
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_database_that_is_away_leaves_the_other_figures(
+    hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "JOBS_WAIT_S", 0.01)
+
+    async def jobs() -> tuple[QueueFigures, ...]:
+        if hangs:
+            await asyncio.Event().wait()
+        raise Unavailable("away")
+
+    page = (await Metrics(jobs=jobs).fresh_page()).decode()
+    assert "palaver_turns_in_flight 0.0" in page
+    assert "queue=" not in page
 
 
 def test_nobody_is_named_on_the_page() -> None:

@@ -169,4 +169,4 @@ class Operations(Dialect):
         """Figures for Prometheus; no texts, no ids of people."""
         if self.services.metrics is None:
             raise NotFound("This service keeps no metrics.")
-        return Response(self.services.metrics(), 200, _METRICS_TYPE)
+        return Response(await self.services.metrics(), 200, _METRICS_TYPE)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 
 from msgspec.structs import replace
 
-from palaver.model import Client, Job, JobStatus, NewJob
+from palaver.model import Client, Job, JobStatus, NewJob, QueueFigures
 from palaver.storage.protocol import FARTHEST_RETRY
 
 
@@ -17,6 +17,7 @@ from palaver.storage.protocol import FARTHEST_RETRY
 class _Record:
     job: Job
     client: Client | None
+    queued_at: datetime
     owner: bytes | None = None
     until: datetime | None = None
 
@@ -55,6 +56,7 @@ class MemoryJobs:
                 job.max_attempts,
             ),
             job.client,
+            datetime.now(UTC),
         )
         return True
 
@@ -71,11 +73,26 @@ class MemoryJobs:
     async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
         return tuple(r.job for r in self._jobs.values() if r.client == client)
 
+    async def job_figures(self, now: datetime) -> tuple[QueueFigures, ...]:
+        found = []
+        for queue in sorted({record.job.queue for record in self._jobs.values()}):
+            records = [r for r in self._jobs.values() if r.job.queue == queue]
+            statuses = [r.job.status for r in records]
+            lags = [
+                (now - (r.job.run_at or r.queued_at)).total_seconds()
+                for r in records
+                if r.job.status is JobStatus.WAITING
+            ]
+            waiting, running, dead = (statuses.count(status) for status in JobStatus)
+            found.append(QueueFigures(queue, waiting, running, dead, max(0.0, *lags, 0.0)))
+        return tuple(found)
+
     async def revive_job(self, job_id: int) -> bool:
         record = self._jobs.get(job_id)
         if record is None or record.job.status is not JobStatus.DEAD:
             return False
         record.job = replace(record.job, status=JobStatus.WAITING, attempts=0, run_at=None)
+        record.queued_at = datetime.now(UTC)
         return True
 
     async def cancel_job(self, job_id: int) -> bool:

@@ -25,6 +25,7 @@ from palaver.model import (
     Message,
     NewJob,
     Person,
+    QueueFigures,
     Session,
 )
 from palaver.types import Json, JsonObject
@@ -367,6 +368,10 @@ class Jobs(Protocol):
 
     async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
         """All jobs that are about a client, oldest first."""
+        ...
+
+    async def job_figures(self, now: datetime) -> tuple[QueueFigures, ...]:
+        """Of every queue with a job, by name; cheap enough to be asked every few seconds."""
         ...
 
     async def revive_job(self, job_id: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from palaver.model import Client, JobStatus, NewJob
@@ -86,6 +88,22 @@ async def test_a_client_of_whom_there_are_only_jobs_is_found_while_there_are(
     await storage.cancel_job(job.id)
     await storage.delete_expired(NOW)
     assert await storage.clients_of_user("pizza", "anna") == ()
+
+
+async def test_jobs_are_counted_by_queue(storage: Storage) -> None:
+    assert await storage.job_figures(datetime.now(UTC)) == ()
+    begun = datetime.now(UTC)
+    await storage.add_job(NewJob("due long ago", queue="slow", run_at=begun - HOUR))
+    await storage.add_job(NewJob("later", queue="later", run_at=begun + HOUR))
+    await storage.add_job(NewJob("now"))
+    await storage.add_job(NewJob("now"))
+    default, later, slow = await storage.job_figures(datetime.now(UTC))
+    waited_s = (datetime.now(UTC) - begun).total_seconds() + 0.1
+    assert default[:4] == ("default", 2, 0, 0)
+    assert 0 <= default.lag_s <= waited_s
+    assert later == ("later", 1, 0, 0, 0.0)
+    assert slow[:4] == ("slow", 1, 0, 0)
+    assert 3599 < slow.lag_s <= 3600 + waited_s
 
 
 async def test_a_person_is_deleted_with_its_sessions(storage: Storage) -> None:

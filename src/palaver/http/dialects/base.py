@@ -107,7 +107,7 @@ class Services:
     storage: Storage
     clock: Clock
     settings: ServerSettings
-    metrics: Callable[[], bytes] | None = None
+    metrics: Callable[[], Awaitable[bytes]] | None = None
 
 
 class Dialect(ABC):

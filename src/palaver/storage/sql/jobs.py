@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from palaver.model import Client, Job, JobStatus, NewJob
+from palaver.model import Client, Job, JobStatus, NewJob, QueueFigures
 from palaver.storage.cipher import Cipher
 from palaver.storage.protocol import FARTHEST_RETRY
 from palaver.storage.sql.base import SqlPart
@@ -50,6 +50,14 @@ class SqlJobs(SqlPart):
     async def jobs_of_client(self, client: Client) -> tuple[Job, ...]:
         rows = await self._driver.read(self._sql["jobs_of_client"], (client_lock(client),))
         return tuple(self._job_from_row(row) for row in rows)
+
+    async def job_figures(self, now: datetime) -> tuple[QueueFigures, ...]:
+        parameters = () if self._driver.is_shared else (us_from_time(now),)
+        rows = await self._driver.read(self._sql["job_figures"], parameters)
+        return tuple(
+            QueueFigures(queue, waiting, running, dead, lag_us / 1e6)
+            for queue, waiting, running, dead, lag_us in rows
+        )
 
     async def revive_job(self, job_id: int) -> bool:
         return await self._change_job("revive_job", (job_id,))

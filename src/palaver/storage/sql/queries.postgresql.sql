@@ -192,6 +192,21 @@ RETURNING (extract(epoch FROM now()) * 1000000)::bigint;
 -- A job that runs no longer waits under its key, nor when it is to be tried again.
 UPDATE procrastinate_jobs SET queueing_lock = NULL WHERE id = ?1;
 
+-- name: job_figures
+-- Of every queue: how many jobs wait, run and are dead, and since when one is due, in microseconds.
+-- Of those without a time the first one counts, and what was last noted of it.
+WITH figures AS (
+  SELECT queue_name, count(*) FILTER (WHERE status = 'todo') AS waiting,
+         count(*) FILTER (WHERE status = 'doing') AS running,
+         count(*) FILTER (WHERE status = 'failed') AS dead,
+         min(scheduled_at) FILTER (WHERE status = 'todo') AS due_at,
+         min(id) FILTER (WHERE status = 'todo' AND scheduled_at IS NULL) AS first
+    FROM procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed') GROUP BY queue_name)
+SELECT queue_name::text, waiting, running, dead,
+       (greatest(0, extract(epoch FROM now() - least(due_at,
+         (SELECT max(at) FROM procrastinate_events WHERE job_id = first)))) * 1000000)::bigint
+  FROM figures ORDER BY queue_name;
+
 -- name: jobs_of_client
 -- The jobs under a lock.
 SELECT id, task_name::text, coalesce(args ->> 'arguments', '{}'),

@@ -6,8 +6,10 @@ SELECT data_version FROM pragma_data_version;
 
 -- name: add_job
 -- Enqueues a job, unless one waits under its key.
-INSERT INTO job (task, arguments, status, attempts, max_attempts, queue, lock, key, run_at)
-VALUES (?1, ?2, 'waiting', 0, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO job (task, arguments, status, attempts, max_attempts, queue, lock, key, run_at,
+                 queued_at)
+VALUES (?1, ?2, 'waiting', 0, ?3, ?4, ?5, ?6, ?7,
+        CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000)
 ON CONFLICT DO NOTHING;
 
 -- name: list_jobs
@@ -64,11 +66,20 @@ UPDATE job SET status = 'dead', attempts = attempts + 1, error = ?3, owner = NUL
 
 -- name: revive_job
 -- A dead job waits again, with all its attempts.
-UPDATE job SET status = 'waiting', attempts = 0, run_at = NULL WHERE id = ?1 AND status = 'dead';
+UPDATE job SET status = 'waiting', attempts = 0, run_at = NULL,
+  queued_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000
+ WHERE id = ?1 AND status = 'dead';
 
 -- name: cancel_job
 -- A job that is not to be run; a worker that runs it notices.
 DELETE FROM job WHERE id = ?1;
+
+-- name: job_figures
+-- Of every queue: how many jobs wait, run and are dead, and since when one is due, in microseconds.
+SELECT queue, sum(status = 'waiting'), sum(status = 'running'), sum(status = 'dead'),
+       max(0, coalesce(max(CASE WHEN status = 'waiting' THEN ?1 - coalesce(run_at, queued_at) END),
+                       0))
+  FROM job GROUP BY queue ORDER BY queue;
 
 -- name: jobs_of_client
 -- The jobs under a lock.

@@ -146,6 +146,7 @@ CREATE TABLE job (
   lock TEXT,                         -- one at a time; "client …" for those of a client
   key TEXT,                          -- at most one waits under it
   run_at INTEGER,
+  queued_at INTEGER,
   owner BLOB,                        -- the worker that has it, until `lease_until`
   lease_until INTEGER,
   error TEXT
@@ -154,3 +155,4 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_key ON job (key) WHERE status = 'waiting' AND key IS NOT NULL;
 CREATE INDEX job_lock ON job (lock) WHERE lock IS NOT NULL;
 CREATE INDEX job_status ON job (status, id);
+CREATE INDEX job_figures ON job (queue, status, run_at, queued_at);
