@@ -193,7 +193,9 @@ class _Page(Collector):
 
     def _jobs(self) -> Iterator[Metric]:
         """Nothing where there are no jobs, or none can be counted now."""
-        jobs = GaugeMetricFamily("palaver_jobs", "Jobs of the database.", labels=("queue", "status"))
+        jobs = GaugeMetricFamily(
+            "palaver_jobs", "Jobs of the database.", labels=("queue", "status")
+        )
         lag = GaugeMetricFamily(
             "palaver_jobs_lag_seconds",
             "How long the oldest job that is due has waited.",
