@@ -379,8 +379,11 @@ class ServerSettings:
     max_body_bytes: int = setting(8 * MIB, size)
     """Bytes of a request's body (8 MiB)."""
 
+    max_header_bytes: int = setting(64 * 1024, size)
+    """Bytes of a request's first line and headers (64 KiB)."""
+
     max_json_depth: int = setting(64, whole(1, 1000))
-    """Levels of nesting in JSON that comes in."""
+    """Levels of nesting in JSON that comes in, and in what a flow says, stores and sends."""
 
     max_payload_bytes: int = setting(16_000, size)
     """Bytes of one said payload, exclusive. Spec: csml-language §6.1."""
@@ -422,7 +425,7 @@ class ServerSettings:
     """Bytes of one value in a flow (16 MiB)."""
 
     keep_alive_s: float = setting(75.0, duration)
-    """Seconds an idle connection stays open."""
+    """Seconds a connection stays open that is idle, or silent in the middle of a request."""
 
     engine_api_keys: tuple[str, ...] = setting(
         (), raw_texts, engine_variable="ENGINE_SERVER_API_KEYS"

@@ -263,6 +263,7 @@ def scenario_builder(settings: ServerSettings) -> Callable[[Bot], Scenario]:
         payload_bytes=settings.max_payload_bytes,
         value_bytes=settings.max_value_bytes,
         messages=settings.max_messages,
+        nesting=settings.max_json_depth,
     )
     shared = _shared_components(settings)
 

@@ -7,12 +7,17 @@ with a thousand memories costs a turn only those it reads. What changed is known
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from palaver.csml.texts import check_size, from_memory, to_memory
-from palaver.csml.values import ClosureData, Members, Value
+from palaver.csml.bounds import check_kept
+from palaver.csml.texts import from_memory, to_memory
+from palaver.csml.values import ClosureData, Value
 from palaver.effects import Forget, Remember
+
+if TYPE_CHECKING:
+    from palaver.csml.state import Limits
 
 
 class Memories:
@@ -100,7 +105,7 @@ class Memories:
             self._forgotten[name] = None
             self._changed.pop(name, None)
 
-    def changes(self, max_bytes: int) -> Iterator[Forget | Remember]:
+    def changes(self, limits: Limits) -> Iterator[Forget | Remember]:
         """What the turn changed: forgotten ones first, then the last value of each changed one."""
         if self._forgets_all:
             yield Forget(None)
@@ -108,6 +113,6 @@ class Memories:
         if forgotten:
             yield Forget(forgotten)
         changed = {name: self._values[name] for name in self._changed}
-        check_size(Value(Members(changed)), max_bytes)
+        check_kept("memory", changed, limits.value_bytes, limits.nesting)
         for name, value in changed.items():
             yield Remember(name, to_memory(value))

@@ -9,7 +9,7 @@ Results count as created where the left operand was (§12.3). Failures raise Ari
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded
@@ -362,18 +362,40 @@ def equal_within(a: Value, b: Value, allowance: Allowance) -> bool:
 
 
 def _same(x: Data, y: Data, allowance: Allowance) -> bool:
-    """Two data of one type."""
-    if isinstance(x, Items) and isinstance(y, Items):
-        return len(x) == len(y) and all(
-            _same_member(a, b, allowance) for a, b in zip(x, y, strict=True)
-        )
+    """Two data of one type; containers are gone through in a loop, as deep as they may be."""
+    if x.__class__ is not Items and x.__class__ is not Members:
+        return x.__class__ is not ClosureData and x == y
+    waiting = [(x, y)]
+    while waiting:
+        first, second = waiting.pop()
+        if len(first) != len(second):  # type: ignore[arg-type]
+            return False
+        for a, b in _pairs(first, second):
+            p, q = a.data, b.data if b is not None else _NO_DATA
+            allowance.count(p)
+            kind = p.__class__
+            if kind is not q.__class__:
+                return False
+            if kind is Items or kind is Members:
+                waiting.append((p, q))  # type: ignore[arg-type]
+            elif kind is ClosureData or not (p == q or _numerically_equal(p, q)):
+                return False
+    return True
+
+
+_NO_DATA: Final = object()
+"""Stands for the value of a name that the other object has not."""
+
+
+def _pairs(x: Data, y: Data) -> Iterable[tuple[Value, Value | None]]:
+    """The members of two containers of one kind and length that have to be equal."""
     if isinstance(x, Members) and isinstance(y, Members):
-        return len(x) == len(y) and all(
-            key in y and _same_member(a, y[key], allowance) for key, a in x.items()
-        )
-    if isinstance(x, ClosureData):
-        return False
-    return x == y
+        return [(value, y.get(key)) for key, value in x.items()]
+    return zip(x, y, strict=True)  # type: ignore[arg-type]
+
+
+def _numerically_equal(x: Data, y: Data) -> bool:
+    return x.__class__ is str and _numerically_equal_texts(x, y)  # type: ignore[arg-type]
 
 
 def _same_member(a: Value, b: Value, allowance: Allowance) -> bool:
@@ -427,12 +449,23 @@ def _order_texts(x: str, y: str) -> int:
 
 
 def _order_arrays(x: Items, y: Items, allowance: Allowance) -> int | None:
-    for a, b in zip(x, y, strict=False):
-        allowance.count(a.data)
-        found = _order(a.data, b.data, allowance)
-        if found != 0:
+    """By the first pair that is not equal, else by length; inner arrays on a stack of their own."""
+    waiting = [(zip(x, y, strict=False), len(x) - len(y))]
+    while waiting:
+        pairs, rest = waiting[-1]
+        pair = next(pairs, None)
+        if pair is None:
+            if rest != 0:
+                return rest
+            waiting.pop()
+            continue
+        a, b = pair[0].data, pair[1].data
+        allowance.count(a)
+        if isinstance(a, Items) and isinstance(b, Items):
+            waiting.append((zip(a, b, strict=False), len(a) - len(b)))
+        elif (found := _order(a, b, allowance)) != 0:
             return found
-    return len(x) - len(y)
+    return 0
 
 
 def less(a: Value, b: Value, allowance: Allowance | None = None) -> bool:

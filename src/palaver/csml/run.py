@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from palaver.csml import nodes
+from palaver.csml.bounds import check_kept
 from palaver.csml.compiler.statements import LEAVE, RETURN
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
 from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
 from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Limits, Run
-from palaver.csml.texts import check_size, from_json, from_memory, to_hold
+from palaver.csml.texts import from_json, from_memory, to_hold
 from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Secret, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
 from palaver.types import Json, JsonObject
@@ -81,15 +82,17 @@ def run(
         text = f"the program is nested deeper than max_depth ({limits.depth}) allows"
         effects.append(Fail(state.placed(text), "max_depth"))
     try:
-        effects.extend(list(state.memories.changes(limits.value_bytes)))
-    except (BudgetExceeded, RecursionError):
-        text = f"a memory is larger than max_value_bytes ({limits.value_bytes})"
-        effects.append(Fail(state.placed(text), "max_value_bytes"))
+        effects.extend(list(state.memories.changes(limits)))
+    except BudgetExceeded as error:
+        effects.append(Fail(state.placed(error.text, error.at), error.limit))
     return effects
 
 
 FRAMES_A_CALL: Final = 12
 """Python frames that one call of an author's function takes, blocks and expressions included."""
+
+FRAMES_A_LEVEL: Final = 6
+"""Python frames that one array or object within another takes when it is written or read."""
 
 MOST_FRAMES: Final = 20_000
 """What a C stack of 8 MB certainly bears."""
@@ -100,7 +103,8 @@ def allow_depth(limits: Limits) -> None:
 
     Python's own limit, 1000 frames, ends a program by `max_depth` at some 150 calls already.
     """
-    needed = min(1_000 + FRAMES_A_CALL * limits.depth, MOST_FRAMES)
+    needed = 1_000 + FRAMES_A_CALL * limits.depth + FRAMES_A_LEVEL * limits.nesting
+    needed = min(needed, MOST_FRAMES)
     if sys.getrecursionlimit() < needed:
         sys.setrecursionlimit(needed)
 
@@ -322,7 +326,7 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
 def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObject:
     """What is stored at a hold. Spec: csml-engine-runtime §6.1. Secrets are left out."""
     kept = {name: value for name, value in frame.locals.items() if not value.is_wholly_secure}
-    check_size(Value(Members(kept)), state.limits.value_bytes)
+    check_kept("variable", kept, state.limits.value_bytes, state.limits.nesting)
     variables = {name: to_hold(value) for name, value in kept.items()}
     return {
         "index": {"command_index": held.number, "loop_index": [*reversed(state.loops)]},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.source import NOWHERE, Position
 from palaver.csml.values import ClosureData, Members, Value, null_because
@@ -28,7 +29,7 @@ SLICE: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The budgets of a turn (product.md §7). All are settings of the same name."""
+    """The budgets of a turn (product.md §7). All are settings, of these names after `max_`."""
 
     steps: int = 100
     instructions: int = 5_000_000
@@ -36,6 +37,8 @@ class Limits:
     payload_bytes: int = 16_000
     value_bytes: int = 16 * 1024 * 1024
     messages: int = 10_000
+    nesting: int = MAX_NESTING
+    """`max_json_depth`: of what is said, stored, sent or written."""
 
 
 class Callee(Protocol):

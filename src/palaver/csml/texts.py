@@ -1,7 +1,8 @@
 """Values as text and as JSON, and back. Spec: csml-language §4.7, §7.4.
 
 Every text of an object has its keys sorted by code point. Sizes are bounded while a text is
-built (`max_bytes`), because shared containers can be exponentially larger than they look.
+built, because shared containers can be exponentially larger than they look, and so is nesting
+(`bounds`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Final
 
 import msgspec
 
-from palaver.csml.failures import BudgetExceeded, SoftError
+from palaver.csml.bounds import (
+    MAX_NESTING,
+    MAX_TEXT,
+    NestedTooDeep,
+    check_value,
+    too_deep,
+    too_large,
+)
+from palaver.csml.failures import SoftError
 from palaver.csml.source import NOWHERE, Position
 from palaver.csml.values import (
     INT_MAX,
@@ -29,42 +38,10 @@ from palaver.csml.values import (
 )
 from palaver.types import Json
 
-MAX_TEXT: Final = 16 * 1024 * 1024
-"""Characters of one text or JSON text; the default of the setting `max_value_bytes`."""
-
 CONTAINERS: Final = frozenset({Items, Members})
-
-MAX_NESTING: Final = 128
-"""Levels of a JSON text; everything that walks values may recurse that deep."""
 
 PLAIN: Final = frozenset(KINDS.values()) | {"text"}
 """Content types whose values stand in JSON without a wrapper (§4.7)."""
-
-
-def too_large(limit: int) -> BudgetExceeded:
-    return BudgetExceeded(f"value is larger than max_value_bytes ({limit})", "max_value_bytes")
-
-
-def check_size(value: Value, limit: int = MAX_TEXT) -> None:
-    """Refuses a value whose JSON would be larger than `limit` bytes or so.
-
-    Linear in the limit, not in the value: containers that share children may be exponentially
-    larger than what they occupy.
-    """
-    left = limit
-    waiting = [value]
-    while waiting:
-        data = waiting.pop().data
-        left -= 2
-        if data.__class__ is str:
-            left -= len(data)
-        elif data.__class__ is Items:
-            waiting.extend(data)
-        elif data.__class__ is Members:
-            left -= sum(map(len, data))
-            waiting.extend(data.values())
-        if left < 2 * len(waiting):
-            raise too_large(limit)
 
 
 # --- text --------------------------------------------------------------------------------------
@@ -129,6 +106,7 @@ def to_text(value: Value) -> str:
 def json_text(
     value: Value,
     limit: int = MAX_TEXT,
+    nesting: int = MAX_NESTING,
     *,
     wrap_top: bool = False,
     spend: Callable[[int], object] | None = None,
@@ -137,10 +115,11 @@ def json_text(
 
     Args:
         limit: characters; more raise BudgetExceeded.
+        nesting: arrays and objects within one another; more raise BudgetExceeded.
         wrap_top: whether the value itself is wrapped as a nested component would be.
         spend: pays an instruction for every `JSON_BYTES` characters while they are written.
     """
-    writer = _Writer(limit, spend)
+    writer = _Writer(limit, nesting, spend)
     if wrap_top:
         writer.member(value)
     else:
@@ -158,10 +137,12 @@ LOOK_EVERY: Final = 4096
 class _Writer:
     """Appends pieces of JSON text, counting."""
 
-    __slots__ = ("left", "limit", "next_look", "out", "paid", "spend")
+    __slots__ = ("left", "limit", "nesting", "next_look", "open", "out", "paid", "spend")
 
-    def __init__(self, limit: int, spend: Callable[[int], object] | None) -> None:
+    def __init__(self, limit: int, nesting: int, spend: Callable[[int], object] | None) -> None:
         self.out: list[str] = []
+        self.nesting = nesting
+        self.open = 0
         self.left = self.paid = self.limit = limit
         self.spend = spend
         self.next_look = max(0, limit - LOOK_EVERY)
@@ -192,6 +173,12 @@ class _Writer:
             self.put(f',"content_type":{encode_basestring(tag)}}}')
 
     def write(self, data: Data) -> None:
+        if data.__class__ not in CONTAINERS:
+            self.put(scalar_json(data))
+            return
+        if self.open == self.nesting:
+            raise too_deep(self.nesting)
+        self.open += 1
         if isinstance(data, Items):
             self.put("[")
             for number, item in enumerate(data):
@@ -205,8 +192,7 @@ class _Writer:
                 self.put(("," if number else "") + encode_basestring(key) + ":")
                 self.member(data[key])
             self.put("}")
-        else:
-            self.put(scalar_json(data))
+        self.open -= 1
 
 
 def scalar_json(data: Data) -> str:
@@ -237,10 +223,13 @@ def wrapper_of(value: Value) -> str | None:
 # --- JSON for the wire -------------------------------------------------------------------------
 
 
-def to_json(value: Value) -> Json:
-    """The JSON form; members that are components are wrapped (§4.7), the value itself is not."""
+def to_json(value: Value, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) -> Json:
+    """The JSON form; members that are components are wrapped (§4.7), the value itself is not.
+
+    Raises: BudgetExceeded for one that is larger, or nested deeper, than the limits.
+    """
     if value.data.__class__ in CONTAINERS:
-        check_size(value)
+        check_value(value, limit, nesting)
     return _json_of(value.data, _nested_json)
 
 
@@ -250,9 +239,9 @@ def _nested_json(value: Value) -> Json:
     return inner if tag is None else {"content_type": tag, "content": inner}
 
 
-def bare_items(items: Items) -> Json:
+def bare_items(items: Items, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) -> Json:
     """An array said by itself: elements of the top level are not wrapped (§6.1)."""
-    return [to_json(item) for item in items]
+    return [to_json(item, limit, nesting) for item in items]
 
 
 def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
@@ -302,29 +291,31 @@ _NEGATIVE_ZERO = re.compile(r'"(?>(?:[^"\\]++|\\.?)*)"?|-0(?![0-9.eE])', re.DOTA
 """Strings (to step over them), and the one integer that is a float in JSON (§4.7)."""
 
 
-def parse_json(text: str) -> Json:
-    """Strict JSON. Raises: ValueError for what is not JSON, also when it is nested too deep."""
+def parse_json(text: str, nesting: int = MAX_NESTING) -> Json:
+    """Strict JSON. Raises: ValueError for what is not JSON, NestedTooDeep for what is too deep."""
     if "-0" in text:
         text = _NEGATIVE_ZERO.sub(lambda found: "-0.0" if found[0] == "-0" else found[0], text)
     try:
         json: Json = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+    except RecursionError:
+        raise NestedTooDeep(nesting) from None
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise ValueError(str(error)) from error
-    if text.count("[") + text.count("{") > MAX_NESTING:
-        _check_nesting(json)
+    if text.count("[") + text.count("{") > nesting:
+        _check_nesting(json, nesting)
     return json
 
 
-def _check_nesting(json: Json) -> None:
-    """Goes down level by level. Raises: ValueError beyond `MAX_NESTING` levels."""
+def _check_nesting(json: Json, nesting: int) -> None:
+    """Goes down level by level. Raises: NestedTooDeep."""
     level: list[Json] = [json]
-    for _ in range(MAX_NESTING + 1):
+    for _ in range(nesting + 1):
         containers = [node for node in level if isinstance(node, dict | list)]
         if not containers:
             return
         children = (node.values() if isinstance(node, dict) else node for node in containers)
         level = [child for group in children for child in group]
-    raise ValueError(f"more than {MAX_NESTING} levels")
+    raise NestedTooDeep(nesting)
 
 
 # --- the persistent form -----------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.nodes import Closure
 from palaver.csml.source import NOWHERE, Position
 from palaver.csml.state import Limits
-from palaver.csml.stdlib.table import Arguments, Builtins, Methods
+from palaver.csml.stdlib.table import Arguments, Builtins, Method
 from palaver.csml.texts import from_json, to_json
 from palaver.csml.values import ClosureData, Items, Members, Value, null_because
 from palaver.effects import HostAnswer, HostCall
@@ -113,13 +113,13 @@ def plain(given: Any) -> Any:
     return to_json(given if isinstance(given, Value) else Value(given))
 
 
-def call(methods: Methods, name: str, this: Any, *args: Any, run: Any = None) -> Any:
+def call(methods: Mapping[str, Method], name: str, this: Any, *args: Any, run: Any = None) -> Any:
     """A method's result, called as the dispatcher would: counts are not checked."""
     receiver = value(this)
     return methods[name].function(run or FakeRun(), receiver, tuple(map(value, args)), HERE)
 
 
-def accepts_count(methods: Methods, name: str, count: int) -> bool:
+def accepts_count(methods: Mapping[str, Method], name: str, count: int) -> bool:
     """Whether a method takes so many arguments."""
     return methods[name].low <= count <= methods[name].high
 

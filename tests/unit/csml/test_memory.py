@@ -10,10 +10,11 @@ import pytest
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.memory import Memories
 from palaver.csml.program import restore_closure
+from palaver.csml.state import Limits
 from palaver.effects import Forget, Remember
 from tests.unit.csml.fakes import plain, value
 
-LIMIT = 1_000
+LIMIT = Limits(value_bytes=1_000)
 
 
 def memories(**stored: Any) -> Memories:
@@ -115,7 +116,7 @@ def test_a_function_that_forgets_everything_forgets_all_names_later() -> None:
 def test_a_memory_that_is_too_large_is_refused() -> None:
     found = memories()
     found.set("a", value("x" * 2_000))
-    with pytest.raises(BudgetExceeded, match="max_value_bytes"):
+    with pytest.raises(BudgetExceeded, match=r"memory \[a\].*max_value_bytes"):
         list(found.changes(LIMIT))
 
 

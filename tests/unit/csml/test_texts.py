@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from palaver.csml.bounds import MAX_NESTING, check_value
 from palaver.csml.failures import BudgetExceeded, SoftError
 from palaver.csml.program import restore_closure
 from palaver.csml.texts import (
-    MAX_NESTING,
-    check_size,
     float_json,
     float_text,
     from_json,
@@ -207,12 +206,12 @@ def test_a_text_is_bounded_while_it_is_written() -> None:
 
 
 def test_the_size_of_what_looks_endless_is_found_in_no_time() -> None:
-    check_size(bomb(5), 1000)
+    check_value(bomb(5), 1000)
     with pytest.raises(BudgetExceeded) as caught:
-        check_size(bomb(100), 1_000_000)
+        check_value(bomb(100), 1_000_000)
     assert caught.value.limit == "max_value_bytes"
     with pytest.raises(BudgetExceeded):
-        check_size(value({"k" * 100: 1}), 50)
+        check_value(value({"k" * 100: 1}), 50)
     with pytest.raises(BudgetExceeded):
         to_json(bomb(100))
 

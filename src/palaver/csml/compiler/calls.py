@@ -105,6 +105,8 @@ def _component(node: nodes.Call, unit: Unit, descriptor: Any) -> Evaluate:
             result = build(descriptor, name, arguments, at, frame.run)
         except SoftError as error:
             return soften(frame.run, error, at, arguments)
+        except BudgetExceeded as error:
+            raise located(error, at) from None
         return finish(result, at, None, arguments)
 
     return component

@@ -21,6 +21,7 @@ from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
 from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
 from palaver.csml.stdlib.costs import pay_for_output
+from palaver.csml.stdlib.methods import located
 from palaver.csml.texts import bare_items, json_text, to_json, to_text
 from palaver.csml.values import (
     ClosureData,
@@ -82,17 +83,22 @@ def payload_of(run: Run, value: Value) -> JsonObject:
     limit = run.limits.payload_bytes
     if isinstance(data, Items | Members):
         try:
-            text = json_text(value, limit)
-        except BudgetExceeded:
+            text = json_text(value, limit, run.limits.nesting)
+        except BudgetExceeded as error:
+            if error.limit == "max_json_depth":
+                raise located(error, value.position) from None
             raise too_large(limit, value.position) from None
     else:
         text = to_text(value)
     if len(text) >= limit or (not text.isascii() and len(text.encode("utf-8", "replace")) >= limit):
         raise too_large(limit, value.position)
+    nesting = run.limits.nesting
     if isinstance(data, Items):
-        return {"content_type": content_type_of(value), "content": bare_items(data)}
+        content = bare_items(data, nesting=nesting)
+        return {"content_type": content_type_of(value), "content": content}
     if isinstance(data, Members):
-        return {"content_type": content_type_of(value), "content": to_json(value)}
+        content = to_json(value, nesting=nesting)
+        return {"content_type": content_type_of(value), "content": content}
     if isinstance(data, ClosureData):
         return {"content_type": "closure", "content": to_json(value)}
     return {"content_type": "text", "content": {"text": text}}

@@ -39,7 +39,7 @@ def call_app(run: Run, args: Arguments, at: Position) -> Result:
         raise SoftError(BAD_NAME)
     if not args.is_named and len(args) > 1:
         raise SoftError(TOO_MANY)
-    answer = run.host.call(AppCall(name, _data(args)))
+    answer = run.host.call(AppCall(name, _data(run, args)))
     if not isinstance(answer, HttpAnswer):
         raise SoftError("Apps service: error")
     if answer.status >= ERROR_STATUS:
@@ -52,10 +52,10 @@ APP_BUILTINS.add(
 )(call_app)
 
 
-def _data(args: Arguments) -> JsonObject:
+def _data(run: Run, args: Arguments) -> JsonObject:
     """The other arguments: the named ones, further positional ones as `arg1`, `arg2` …"""
     data = {name: value for name, value in args.by_name.items() if name not in ("fn_id", "arg0")}
-    form = to_json(Value(Members(data)))
+    form = to_json(Value(Members(data)), run.limits.value_bytes, run.limits.nesting)
     return form if isinstance(form, dict) else {}
 
 

@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from palaver.csml.bounds import MAX_NESTING, too_deep
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import pay_for_members, pay_for_text
@@ -100,7 +101,9 @@ _AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
 class _Building:
     """One component under construction."""
 
-    __slots__ = ("_done", "_given", "_is_secret", "_known", "_plan", "_run", "at", "meta")
+    __slots__ = (
+        "_depth", "_done", "_given", "_is_secret", "_known", "_plan", "_run", "at", "meta",
+    )  # fmt: skip
 
     def __init__(self, plan: Plan, at: Position, run: Run | None) -> None:
         self._plan = plan
@@ -109,6 +112,7 @@ class _Building:
         self._given: dict[str, Data] = {}
         self._done: dict[str, _Found] = {}
         self._known: dict[int, Items | Members] = {}
+        self._depth = 0
         self._is_secret = False
         self.meta: Meta | None = None
         """The meta of every value made here."""
@@ -172,11 +176,20 @@ class _Building:
             return Members({"_closure": Value(data.node.source, value.position)})
         known = self._known.get(id(data))
         if known is None:
+            self._enter()
             known = self._plain_container(data)  # type: ignore[arg-type]
+            self._depth -= 1
             known.shared = True
             data.shared = True  # type: ignore[union-attr]
             self._known[id(data)] = known
         return known
+
+    def _enter(self) -> None:
+        """One container deeper. Raises: BudgetExceeded."""
+        nesting = self._run.limits.nesting if self._run is not None else MAX_NESTING
+        if self._depth == nesting:
+            raise too_deep(nesting)
+        self._depth += 1
 
     def _plain_container(self, data: Items | Members) -> Items | Members:
         """The container itself when all its members are plain."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from palaver.csml.bounds import NestedTooDeep, too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib import entities, uri
 from palaver.csml.stdlib.table import Methods, Result
 from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.stdlib.yaml import parse_yaml, yaml_of
-from palaver.csml.texts import from_json, parse_json, too_large
+from palaver.csml.texts import from_json, parse_json
 from palaver.csml.values import Value
 from palaver.types import Json
 
@@ -41,7 +42,9 @@ def json_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) 
     text = _text(this)
     run.spend(len(text) // 4 + 1)
     try:
-        json = parse_json(text)
+        json = parse_json(text, run.limits.nesting)
+    except NestedTooDeep as error:
+        raise SoftError(f"[from_json] the text is {error}") from None
     except ValueError:
         raise SoftError("[from_json] [!] string to object failed]") from None
     return from_json(json, at)
@@ -51,17 +54,25 @@ def json_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) 
 def document_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     text = _text(this)
     run.spend(len(text) // 2 + 1)
-    return from_json(_document(text, lambda nodes: run.spend(nodes * NODE_COST)), at)
-
-
-def _document(text: str, pay: Callable[[int], None]) -> Json:
-    """XML if the text is that, else YAML."""
     try:
-        return parse_xml(text, pay)
+        document = _document(text, lambda nodes: run.spend(nodes * NODE_COST), run.limits.nesting)
+    except NestedTooDeep as error:
+        raise SoftError(f"[to_json] the text is {error}") from None
+    return from_json(document, at)
+
+
+def _document(text: str, pay: Callable[[int], None], nesting: int) -> Json:
+    """XML if the text is that, else YAML. Raises: NestedTooDeep."""
+    try:
+        return parse_xml(text, pay, nesting)
+    except NestedTooDeep:
+        raise
     except ValueError:
         pass
     try:
-        return parse_yaml(text, pay)
+        return parse_yaml(text, pay, nesting)
+    except NestedTooDeep:
+        raise
     except ValueError:
         raise SoftError("Invalid format string is not a valid yaml or xml") from None
 

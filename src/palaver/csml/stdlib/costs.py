@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver.csml.texts import JSON_BYTES, json_text, to_text, too_large
+from palaver.csml.bounds import too_large
+from palaver.csml.texts import JSON_BYTES, json_text, to_text
 from palaver.csml.values import Items, Members, Value
 
 if TYPE_CHECKING:
@@ -49,4 +50,4 @@ def paid_text(run: Run, value: Value) -> str:
     """The text form of a value (§4.7), paid for and within the limit."""
     if not isinstance(value.data, Items | Members):
         return to_text(value)
-    return json_text(value, run.limits.value_bytes, spend=run.spend)
+    return json_text(value, run.limits.value_bytes, run.limits.nesting, spend=run.spend)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.table import (
@@ -22,7 +23,6 @@ from palaver.csml.stdlib.table import (
     Methods,
     Result,
 )
-from palaver.csml.texts import too_large
 from palaver.csml.values import Members, Meta, Value
 
 if TYPE_CHECKING:

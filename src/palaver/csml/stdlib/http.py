@@ -11,6 +11,7 @@ import base64
 import re
 from typing import TYPE_CHECKING, Final
 
+from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.answers import ERROR_STATUS, answered_json, failure, with_facts
@@ -22,7 +23,7 @@ from palaver.csml.stdlib.table import (
     Methods,
     Result,
 )
-from palaver.csml.texts import from_json, json_text, to_text, too_large
+from palaver.csml.texts import from_json, json_text, to_text
 from palaver.csml.values import MASK, SECURE, Members, Meta, Value, own_copy, share
 from palaver.effects import CallFailed, HttpAnswer, HttpRequest
 
@@ -259,6 +260,6 @@ def _body_text(run: Run, request: Members) -> str | None:
     body = request.get("body")
     if body is None:
         return None
-    text = json_text(body, run.limits.value_bytes)
+    text = json_text(body, run.limits.value_bytes, run.limits.nesting)
     run.spend(len(text) // BYTES_A_STEP)
     return text

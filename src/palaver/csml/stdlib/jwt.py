@@ -90,7 +90,7 @@ def sign(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
     if algorithm not in ALGORITHMS or secret is None:
         raise SoftError(BAD_ALGORITHM)
     header = _jose_header(algorithm, args[2] if len(args) > 2 else None)
-    claims = json_text(_payload(this), run.limits.value_bytes)
+    claims = json_text(_payload(this), run.limits.value_bytes, run.limits.nesting)
     run.spend(len(claims) // BYTES_A_STEP)
     signed = f"{_encoded(header)}.{_encoded(claims)}"
     return f"{signed}.{_signature(algorithm, secret, signed)}"

@@ -24,7 +24,7 @@ LONGEST_READABLE: Final = 50_000
 _SEVEN_BIT: Final = SMTP.clone(cte_type="7bit")
 """Bodies are encoded, for servers that take ASCII only."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")  # every end of a line among them
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ATOM = r"""[^\s"(),:;<>@\[\]\\.\x00-\x20\x7f]+"""
 _USER = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"[^"\\\x00-\x1f\x7f]*"')

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from palaver.csml.bounds import MAX_TEXT, too_large
 from palaver.csml.stdlib.calendar import DAY_S, Date, full_date
-from palaver.csml.texts import MAX_TEXT, too_large
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",

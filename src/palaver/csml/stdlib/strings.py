@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import pay_for_members, pay_for_text
@@ -17,7 +18,6 @@ from palaver.csml.stdlib.regex import Pattern, compile_pattern
 from palaver.csml.stdlib.regex_sets import WHITE_SPACE
 from palaver.csml.stdlib.slices import slice_bounds
 from palaver.csml.stdlib.table import Methods, Result, texts
-from palaver.csml.texts import data_from_json, parse_json, too_large
 from palaver.csml.values import Items, Value
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ _REPLACE_ALL: Final = _TWO.format("replace_all", "old old old old", "old", "new"
 _REPLACE_REGEX: Final = _TWO.format("replace_regex", "hello world", "world", "Clevy")
 
 _BAD_REGEX: Final = "parameter must be a valid regex expression"
-_BAD_JSON: Final = "[from_json] [!] string to object failed]"
 
 _PIECE_COST: Final = 4
 """Instructions an element of a new array of texts costs: it is made, not only copied."""
@@ -247,17 +246,3 @@ def replace_regex(run: Run, this: Value, args: tuple[Value, ...], at: Position) 
     if text is None:
         raise too_large(room)
     return _mapped(run, text)
-
-
-# --- JSON --------------------------------------------------------------------------------------
-
-
-@STRING.add("from_json", 0, "from_json() => object")
-def from_json(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    text = _text(run, this)
-    run.spend(len(text) // 8)
-    try:
-        json = parse_json(text)
-    except ValueError:
-        raise SoftError(_BAD_JSON) from None
-    return data_from_json(json, at)

@@ -11,13 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
+from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, NestedTooDeep, too_large
 from palaver.csml.stdlib.documents import Pay, decimal, free, whole
-from palaver.csml.texts import MAX_TEXT, float_text, scalar_json, too_large, wrapper_of
+from palaver.csml.texts import float_text, scalar_json, wrapper_of
 from palaver.csml.values import ClosureData, Data, Items, Members, Value
 from palaver.types import Json
-
-MAX_DEPTH: Final = 64
-"""Elements within elements; deeper texts are not XML for us."""
 
 BLANKS: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
@@ -70,21 +68,22 @@ class _Element:
         return {**self.attributes, **self.children} or None
 
 
-def parse_xml(text: str, pay: Pay = free) -> Json:
+def parse_xml(text: str, pay: Pay = free, nesting: int = MAX_NESTING) -> Json:
     """`{root name: value}` of an XML text.
 
-
     Raises:
-        ValueError: the text is not XML, or nested deeper than `MAX_DEPTH`.
+        ValueError: the text is not XML.
+        NestedTooDeep: elements within elements.
     """
-    return _Reader(text, pay).read()
+    return _Reader(text, pay, nesting).read()
 
 
 class _Reader:
     """One reading of a text: from `<` to `<`, with the open elements on a stack."""
 
-    def __init__(self, text: str, pay: Pay) -> None:
+    def __init__(self, text: str, pay: Pay, nesting: int) -> None:
         self.text = text
+        self.nesting = nesting
         self.pay = pay
         self.open: list[_Element] = []
         self.root: dict[str, Json] | None = None
@@ -159,8 +158,8 @@ class _Reader:
             if end is None:
                 _refuse("a tag has no end")
             at, empty = end.end(), bool(end[1])
-        if len(self.open) >= MAX_DEPTH:
-            _refuse(f"more than {MAX_DEPTH} elements within each other")
+        if len(self.open) >= self.nesting:
+            raise NestedTooDeep(self.nesting)
         self.open.append(_Element(tag, attributes))
         if empty:
             self.close()

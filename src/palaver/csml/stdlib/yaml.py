@@ -13,13 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, NestedTooDeep, too_large
 from palaver.csml.stdlib.documents import Pay, bounded, decimal, free, whole
-from palaver.csml.texts import MAX_TEXT, float_json, scalar_json, too_large, wrapper_of
+from palaver.csml.texts import float_json, scalar_json, wrapper_of
 from palaver.csml.values import ClosureData, Data, Items, Members, Value, numeric
 from palaver.types import Json
-
-MAX_DEPTH: Final = 128
-"""Collections within collections, aliases counted as what they stand for."""
 
 MAX_ALIASED: Final = 100_000
 """Nodes that the aliases of one text may stand for."""
@@ -52,15 +50,15 @@ class _Open:
         self.depth = 0
 
 
-def parse_yaml(text: str, pay: Pay = free) -> Json:
+def parse_yaml(text: str, pay: Pay = free, nesting: int = MAX_NESTING) -> Json:
     """The JSON of a text that is one YAML document.
 
-
     Raises:
-        ValueError: not YAML, no document or several, nested too deep, too much behind aliases.
+        ValueError: not YAML, no document or several, too much behind aliases.
+        NestedTooDeep: collections within collections, aliases counted as what they stand for.
     """
     shield = _Shield(text)
-    composer = _Composer(pay, shield.removed)
+    composer = _Composer(pay, shield.removed, nesting)
     try:
         for event in yaml.parse(shield.text, Loader=_LOADER):
             composer.take(event)
@@ -74,8 +72,9 @@ def parse_yaml(text: str, pay: Pay = free) -> Json:
 class _Composer:
     """Builds JSON from events with an explicit stack of open collections."""
 
-    def __init__(self, pay: Pay, text_of: Callable[[str], str]) -> None:
+    def __init__(self, pay: Pay, text_of: Callable[[str], str], nesting: int) -> None:
         self.pay = pay
+        self.nesting = nesting
         self.text_of = text_of
         self.open: list[_Open] = []
         self.anchors: dict[str, _Node] = {}
@@ -102,8 +101,8 @@ class _Composer:
             raise ValueError("not YAML: more than one document")
 
     def start(self, collection: _Open) -> None:
-        if len(self.open) >= MAX_DEPTH:
-            raise ValueError("not YAML: nested too deep")
+        if len(self.open) >= self.nesting:
+            raise NestedTooDeep(self.nesting)
         if collection.anchor:
             # within itself it has no name yet: nothing can contain itself
             self.anchors.pop(collection.anchor, None)
@@ -121,7 +120,9 @@ class _Composer:
         if node is None:
             raise ValueError("not YAML: unknown alias")
         self.aliased += node.size
-        if self.aliased > MAX_ALIASED or len(self.open) + node.depth > MAX_DEPTH:
+        if len(self.open) + node.depth > self.nesting:
+            raise NestedTooDeep(self.nesting)
+        if self.aliased > MAX_ALIASED:
             raise ValueError("not YAML: too much behind aliases")
         self.pay(node.size)
         self.add(node)

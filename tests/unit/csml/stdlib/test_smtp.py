@@ -8,7 +8,7 @@ from email.policy import default
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from palaver.csml.failures import SoftError
@@ -252,6 +252,8 @@ def test_a_delivery_that_fails() -> None:
 
 
 @given(st.text(max_size=80) | st.from_regex(r'"?[^<>]*"? ?<?[^<>@]{0,9}@[^<>@]{0,9}>?'))
+@example("a\x85b <x@y.z>")
+@example("a\u2028b <x@y.z>")
 def test_any_text_is_a_mailbox_or_refused(text: str) -> None:
     try:
         box = mime.parse_mailbox(text)

@@ -159,7 +159,7 @@ def test_from_json(text: str, expected: Any) -> None:
     [
         "", "a", "{", "{a: 1}", "['a']", "[1,]", "01", "+1", ".5", "1.", "NaN", "Infinity", "nul",
         "True", "[1] x", "// c", '"a', '"\\q"', '"\t"', '"\\ud83d"', "1e400", "-", "--0", "-00",
-        "[" * 129 + "1" + "]" * 129, "[" * 100_000, "9" * 5000,
+        "9" * 5000,
     ],
 )  # fmt: skip
 def test_from_json_is_strict(text: str) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded, SoftError
 from palaver.csml.state import Limits
 from palaver.csml.stdlib.conversions import OBJECT_CONVERSIONS, TEXT_CONVERSIONS
-from palaver.csml.stdlib.xml import MAX_DEPTH, parse_xml, xml_of
+from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.values import Items, Members, Meta, Value
 from tests.unit.csml.fakes import FakeRun, call, plain
 from tests.unit.csml.fakes import value as value_of
@@ -108,9 +109,9 @@ def test_what_is_not_xml_is_refused(text: str) -> None:
 
 
 def test_nesting_is_bounded() -> None:
-    assert parse_xml("<a>" * MAX_DEPTH)
-    for depth in (MAX_DEPTH + 1, 10_000):
-        with pytest.raises(ValueError, match="within each other"):
+    assert parse_xml("<a>" * MAX_NESTING)
+    for depth in (MAX_NESTING + 1, 10_000):
+        with pytest.raises(ValueError, match="max_json_depth"):
             parse_xml("<a>" * depth)
 
 

@@ -13,11 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.state import Limits
 from palaver.csml.stdlib import yaml as module
 from palaver.csml.stdlib.conversions import OBJECT_CONVERSIONS
-from palaver.csml.stdlib.yaml import MAX_ALIASED, MAX_DEPTH, parse_yaml, yaml_of
+from palaver.csml.stdlib.yaml import MAX_ALIASED, parse_yaml, yaml_of
 from palaver.csml.texts import from_json
 from palaver.csml.values import Members, Meta, Value
 from tests.unit.csml.fakes import FakeRun, call
@@ -113,16 +114,16 @@ def test_what_is_no_single_document_is_refused(text: str, loader: Any, monkeypat
 
 
 def test_nesting_is_bounded() -> None:
-    parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH)
-    for depth in (MAX_DEPTH + 1, 10_000):
-        with pytest.raises(ValueError, match="too deep"):
+    parse_yaml("[" * MAX_NESTING + "]" * MAX_NESTING)
+    for depth in (MAX_NESTING + 1, 10_000):
+        with pytest.raises(ValueError, match="max_json_depth"):
             parse_yaml("[" * depth + "]" * depth)
 
 
 def test_nesting_behind_aliases_counts() -> None:
     lines = ["a0: &a0 [" + "[" * 30 + "]" * 30 + "]"]
     lines += [f"a{i}: &a{i} [{'[' * 30} *a{i - 1} {']' * 30}]" for i in range(1, 10)]
-    with pytest.raises(ValueError, match="behind aliases"):
+    with pytest.raises(ValueError, match="max_json_depth"):
         parse_yaml("\n".join(lines))
 
 
