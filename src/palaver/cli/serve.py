@@ -155,6 +155,7 @@ async def _serve(
 ) -> None:
     import uvicorn
 
+    from palaver.cli.wire import bounded
     from palaver.wiring import build
 
     stopping = _Stopping()
@@ -162,7 +163,7 @@ async def _serve(
         async with build(settings, bots) as service:
             config = uvicorn.Config(
                 service.app,
-                http="httptools",
+                http=bounded(settings.max_header_bytes),
                 loop="none",
                 lifespan="off",
                 log_config=None,

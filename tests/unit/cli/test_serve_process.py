@@ -136,6 +136,58 @@ def test_a_second_signal_stops_at_once(bot_folder: Path) -> None:
             assert time.monotonic() - before < 2
 
 
+# --- bounds of a connection (cli/wire.py) --------------------------------------------------------
+
+
+def told(url: str, *pieces: bytes) -> bytes:
+    """All that a connection brings until the server ends it."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        got = b""
+        while part := connection.recv(65536):
+            got += part
+    return got
+
+
+def test_a_head_that_is_too_large_is_431_in_one_piece_and_without_end(
+    bot_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALAVER_MAX_HEADER_BYTES", "8KiB")
+    start = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
+    with serving(bot_folder) as (_, url):
+        whole = told(url, start + b"a" * 9_000 + b"\r\n\r\n")
+        assert whole.startswith(b"HTTP/1.1 431 ")
+        assert b"setting max_header_bytes" in whole
+        assert told(url, start + b"a" * 9_000).startswith(b"HTTP/1.1 431 ")
+        assert told(url, b"GET /" + b"a" * 9_000).startswith(b"HTTP/1.1 431 ")
+        # A large body is no head, even when it comes with it.
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 20000\r\n\r\n"
+        assert told(url, post + b"b" * 20_000).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"],
+    ids=["nothing", "half a line", "half a body"],
+)
+def test_a_caller_that_falls_silent_is_left(
+    bot_folder: Path, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALAVER_KEEP_ALIVE_S", "1")
+    with serving(bot_folder) as (_, url):
+        told(url, piece)  # ends, for the server ends it
+        assert get(url) == "done"
+
+
+def test_what_is_no_http_is_400_in_json(bot_folder: Path) -> None:
+    with serving(bot_folder) as (_, url):
+        assert told(url, b"\x16\x03\x01 hello\r\n\r\n").endswith(
+            b'{"code": 400, "message": "This is no HTTP request."}'
+        )
+
+
 def test_a_database_that_is_none_is_the_environments_fault(bot_folder: Path) -> None:
     command = [sys.executable, "-c", STAND_IN, "serve", str(bot_folder), "--port", "0"]
     done = subprocess.run([*command, "--database", "bad"], capture_output=True, text=True)
