@@ -96,10 +96,14 @@ class Ledger:
         servers: person `n` talks to server `n` modulo their number; of the same database.
         answers: turns that were acknowledged. repeats: requests sent again with their id.
         refusals: answers of 503, in order.
+
+    Args:
+        repeats_answered: whether people also repeat requests that were answered, now and then.
     """
 
-    def __init__(self, *servers: Server) -> None:
+    def __init__(self, *servers: Server, repeats_answered: bool = True) -> None:
         self.servers = servers
+        self.repeats_answered = repeats_answered
         self.answers = 0
         self.repeats = 0
         self.refusals: list[httpx.Response] = []
@@ -215,9 +219,8 @@ class Person(threading.Thread):
                 continue
             assert found == wanted, f"said {text}, got {found}"
             self.book.note(answers=1, repeats=attempts - 1)
-            if self.said % 5:
-                return
-            self.repeat(text, request_id, wanted)
+            if self.book.repeats_answered and self.said % 5 == 0:
+                self.repeat(text, request_id, wanted)
             return
 
     def ask(self, text: str, request_id: str) -> list[str] | None:
