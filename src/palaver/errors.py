@@ -134,3 +134,7 @@ class JobError(PalaverError):
 
 class ConfigError(PalaverError):
     """A folder, a setting or an option that cannot be used; says where and what to do."""
+
+
+class WrongUrl(ConfigError):
+    """`--database` is nothing that a storage could be opened with."""

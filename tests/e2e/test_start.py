@@ -213,7 +213,13 @@ def test_a_folder_without_a_bot_is_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nowhere"], ["--nonsense"], ["bot", "--port", "many"], ["bot", "--port", "70000"]],
+    [
+        ["nowhere"],
+        ["--nonsense"],
+        ["bot", "--port", "many"],
+        ["bot", "--port", "70000"],
+        ["bot", "--database", "mysql://x/y"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_2(arguments: list[str], tmp_path: Path, bot: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 import click
 
 from palaver import __version__
-from palaver.errors import PalaverError, StorageError
-from palaver.problems import EnvironmentFailed, FolderMissing, UsageError
+from palaver.errors import PalaverError, StorageError, WrongUrl
+from palaver.problems import EnvironmentFailed, FolderMissing, UsageError, nearest
 
 COMMANDS: Final = {
     "serve": "Start the service: every DIR is a bot.",
@@ -46,6 +46,17 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"palaver.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command for one that is misspelled."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = nearest(args[0], COMMANDS)
+            ctx.fail(
+                f"There is no command {args[0]!r}." + (f" {hint.capitalize()}" if hint else "")
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -101,7 +112,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def exit_code(error: PalaverError) -> int:
     """What the process ends with when the error ends it."""
-    if isinstance(error, FolderMissing | UsageError):
+    if isinstance(error, FolderMissing | UsageError | WrongUrl):
         return WRONG_USAGE
     if isinstance(error, EnvironmentFailed | StorageError):
         return ENVIRONMENT

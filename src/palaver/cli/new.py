@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -28,7 +29,8 @@ def new(folder: Path, kind: str) -> None:
     create(folder, kind)
     click.echo(f"Made {folder}. Now:")
     for command, does in (("check", "find mistakes"), ("chat", "talk to it"), ("serve", "run it")):
-        click.echo(f"  palaver {command} {folder}".ljust(40) + f"  # {does}")
+        line = f"  palaver {command} {shlex.quote(str(folder))}"
+        click.echo(line.ljust(40) + f"  # {does}")
 
 
 def create(folder: Path, kind: str) -> None:
@@ -61,4 +63,4 @@ def _copy(template: Traversable, folder: Path, name: str) -> None:
 
 def _toml_text(name: str) -> str:
     """The name inside a TOML text's quotes."""
-    return "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in name)
+    return "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in name)

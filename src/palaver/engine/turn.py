@@ -133,7 +133,7 @@ async def _run(ask: Ask, world: World, span: Span, entry: Entry, event: Event) -
     turn = TurnInput(
         entry=entry,
         event=event,
-        bot_id=span.client.bot_id,
+        bot_id=span.bot.bot.id,
         metadata=ask.metadata,
         memories=span.memories,
         step_limit=span.bot.step_limit if ask.step_limit is None else ask.step_limit,
@@ -183,7 +183,7 @@ async def _switch(
     client: Json = dict(span.client._asdict())
     span.say({"content_type": "switch_bot", "content": {"bot_id": wanted.id, "client": client}})
     span.ended = True
-    there = span.client._replace(bot_id=wanted.id)
+    there = span.client._replace(bot_id=other.bot.id)  # the list may have its UUID
     state = await world.load_state(there)
     trigger, complaint = _trigger(other, switch, event)
     entry = other.scenario.choose(trigger, Place(None, None, None), world.pick)

@@ -256,7 +256,9 @@ class Bots:
 
     async def other(self, bot_id: str, version_id: str | None, left: Bot) -> RunnableBot:
         """A bot to switch to, which inherits the components of the one that is left (§8.4)."""
-        found = await self._stored(bot_id, version_id, None, ())
+        served = self.find(bot_id)
+        own_id = bot_id if served is None else served.id
+        found = await self._stored(own_id, version_id, None, ())
         if not left.custom_components and not left.native_components:
             return found
         bot = replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, unquote
 
-from palaver.errors import ConfigError
+from palaver.errors import WrongUrl
 from palaver.storage.cipher import Cipher
 from palaver.storage.protocol import Storage
 from palaver.storage.sql.driver import Driver
@@ -28,7 +28,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
         is_guest: beside a server that may be running: changes no schema, takes no lock.
 
     Raises:
-        ConfigError: no backend has this URL.
+        WrongUrl: no backend has this URL.
     """
     if url == ":memory:" or url == "sqlite:///:memory:" or url == "sqlite://":
         return SqlStore(SqliteDriver(":memory:"), cipher)
@@ -36,14 +36,14 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
     if not separator:
         if url.endswith(".db"):
             return SqlStore(SqliteDriver(url, is_guest=is_guest), cipher)
-        raise ConfigError(f"database {url!r} cannot be used: {_HINT}")
+        raise WrongUrl(f"database {url!r} cannot be used: {_HINT}")
     if scheme in ("postgresql", "postgres"):
         return SqlStore(_postgres(url), cipher)
     if scheme != "sqlite":
-        raise ConfigError(f"database: no backend is called {scheme!r}; {_HINT}")
+        raise WrongUrl(f"database: no backend is called {scheme!r}; {_HINT}")
     path, _, options = rest.partition("?")
     if not path.startswith("/") or path == "/":
-        raise ConfigError(f"database {url!r} names no file: {_HINT}")
+        raise WrongUrl(f"database {url!r} names no file: {_HINT}")
     driver = SqliteDriver(unquote(path[1:]), durability=_durability(options), is_guest=is_guest)
     return SqlStore(driver, cipher)
 
@@ -67,7 +67,7 @@ def _postgres(url: str) -> Driver:
     for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
         if name == "pool_size":
             if not (value.isdecimal() and 1 <= int(value) <= 1000):
-                raise ConfigError(f"database: pool_size is a number from 1 to 1000, not {value!r}")
+                raise WrongUrl(f"database: pool_size is a number from 1 to 1000, not {value!r}")
             size = int(value)
     return PostgresDriver(postgres_conninfo(url), pool_size=size)
 
@@ -83,11 +83,11 @@ def _durability(options: str) -> Durability:
     durability: Durability = "full"
     for name, value in parse_qsl(options, keep_blank_values=True):
         if name != "durability":
-            raise ConfigError(f"database: no option is called {name!r}; there is `durability`")
+            raise WrongUrl(f"database: no option is called {name!r}; there is `durability`")
         if value == "full":
             durability = "full"
         elif value == "normal":
             durability = "normal"
         else:
-            raise ConfigError(f"database: durability is full or normal, not {value!r}")
+            raise WrongUrl(f"database: durability is full or normal, not {value!r}")
     return durability

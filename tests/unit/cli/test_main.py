@@ -11,7 +11,7 @@ import pytest
 
 from palaver.cli import main as main_module
 from palaver.cli.main import COMMANDS, cli, exit_code, main, run
-from palaver.errors import ConfigError, NotADatabase, PalaverError
+from palaver.errors import ConfigError, NotADatabase, PalaverError, WrongUrl
 from palaver.problems import EnvironmentFailed, FolderMissing, UsageError
 
 
@@ -39,6 +39,8 @@ def test_help_imports_no_server() -> None:
 def test_no_command_or_an_unknown_one_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
     assert run(["sevre"]) == 2
+    assert "There is no command 'sevre'. Did you mean 'serve'?" in capsys.readouterr().err
+    assert run(["zzzz"]) == 2
     assert run(["check"]) == 2
     assert run(["check", "--nope", "."]) == 2
     assert "Traceback" not in capsys.readouterr().err
@@ -48,6 +50,7 @@ def test_each_kind_of_error_has_its_code() -> None:
     assert exit_code(ConfigError("x")) == 1
     assert exit_code(PalaverError("x")) == 1
     assert exit_code(UsageError("x")) == 2
+    assert exit_code(WrongUrl("x")) == 2
     assert exit_code(FolderMissing("x")) == 2
     assert exit_code(EnvironmentFailed("x")) == 3
     assert exit_code(NotADatabase("x")) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from palaver.config_file import parse_config
 def test_a_new_bot_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "deep" / 'my "bot"'
     assert run(["new", str(folder)]) == 0
-    assert f"palaver chat {folder}" in capsys.readouterr().out
+    assert f"palaver chat {shlex.quote(str(folder))}" in capsys.readouterr().out
     settings = parse_config("palaver.toml", (folder / "palaver.toml").read_bytes()).values
     assert settings["bot"]["id"] == 'my "bot"'  # type: ignore[index]
     assert (folder / "flows" / "Default.csml").is_file()

@@ -426,6 +426,22 @@ async def test_missing_parts_of_the_target_are_the_other_bots_defaults() -> None
     assert (await switching("x@second in other").said("hi"))[2:] == ["flow_trigger", "id-second"]
 
 
+async def test_a_listed_uuid_leads_to_the_clients_of_the_bots_own_id() -> None:
+    listed = OtherBot("0b50ddf9-052b-4dd6-9901-459caa15ed33", "other")
+    here = replace(runnable("start: goto @ in other"), multibot=(listed,))
+    made = House(here)
+    made.others[listed.id] = runnable(make_bot("start: say 1 hold", id="other"))
+    turn = await made.turn("hi")
+    assert turn.client.bot_id == "other"
+    assert turn.messages[0].payload["content"]["bot_id"] == listed.id  # type: ignore[index,call-overload]
+
+
+async def test_an_error_names_the_bot_by_its_own_id() -> None:
+    made = House("start: goto flow nowhere")
+    said = await made.said("hi", Client("shown as", "web", "ann"))
+    assert said == ["! flow: [nowhere] does not exist in bot: [bot]"]
+
+
 async def test_a_bot_may_be_named_by_its_listed_name() -> None:
     lived_in = switching("@home in Nickname")
     lived_in.bot = replace(lived_in.bot, multibot=(OtherBot("other", "Nickname"),))

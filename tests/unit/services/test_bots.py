@@ -235,6 +235,14 @@ async def test_a_bot_that_is_switched_to_inherits_components() -> None:
     assert (await made.bots.other("bot", None, make_bot("start: hold"))).bot == own
 
 
+async def test_a_bot_may_be_switched_to_by_its_uuid() -> None:
+    made = await shop()
+    await made.bots.create_version(make_bot("start: hold"))
+    loaded = await made.bots.load_stored("bot")
+    arrived = await made.bots.other(loaded.uuid, None, make_bot("start: hold", id="left"))
+    assert arrived.bot.id == "bot"
+
+
 # --- modules -----------------------------------------------------------------------------------
 
 LIB = Flow("lib", "lib", "fn f() { return 1 }")
