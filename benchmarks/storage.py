@@ -1,9 +1,9 @@
 """Microseconds of a turn's storage: `uv run python benchmarks/storage.py [--clients 1000000]`.
 
 One read and one write a turn as the engine makes them: four messages, a conversation, a hold, a
-memory, and once more with an answer kept for repeats. `read` and `plan` are spent on the event
-loop's thread, `writer` is processor time of the thread that writes, `wall` what passed meanwhile,
-the disk's sync included. Turns are of clients chosen at random.
+memory, and once more with an answer kept for repeats. `read` and `plan` are what reading and
+building the statements take, `writer` is processor time of running and committing them, `wall` what
+passed meanwhile, the disk's sync included. Turns are of clients chosen at random.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Recorder(SqliteDriver):
         super().__init__(":memory:")
         self.recorded: list[Sequence[Statement]] = []
 
-    async def write(self, unit: Sequence[Statement]) -> int:
+    async def write(self, unit: Sequence[Statement], *, is_long: bool = False) -> int:
         self.recorded.append(unit)
         return 0
 

@@ -18,6 +18,7 @@ import palaver.storage.sql as package
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.model import Client, Flow
 from palaver.storage.protocol import ClientState
+from palaver.storage.sql import checkpoints
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.rows import json_from_bot, us_from_time
 from palaver.storage.sql.sqlite import APPLICATION_ID, SqliteDriver
@@ -86,9 +87,9 @@ async def test_concurrent_turns_share_their_commits(path: Path) -> None:
         runner = driver_of(store).runner
         assert runner is not None
         statements: list[str] = []
-        runner._connection.set_trace_callback(statements.append)
+        runner.connection.set_trace_callback(statements.append)
         await asyncio.gather(*[write(store, user(n), messages=said("hi")) for n in range(100)])
-        runner._connection.set_trace_callback(None)
+        runner.connection.set_trace_callback(None)
         assert (runner.units, runner.commits) == (100, statements.count("COMMIT"))
         assert runner.commits < 20
 
@@ -150,7 +151,7 @@ async def test_commits_are_synced_as_the_url_says(path: Path, durability: str, l
     await driver.open()
     try:
         assert driver.runner is not None
-        execute = driver.runner._connection.execute
+        execute = driver.runner.connection.execute
         assert execute("PRAGMA synchronous").fetchone() == (level,)
         assert execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
@@ -238,15 +239,15 @@ async def test_a_database_at_its_largest_says_that_the_disk_is_full(path: Path) 
     async with opened(path) as store:
         runner = driver_of(store).runner
         assert runner is not None
-        pages = runner._connection.execute("PRAGMA page_count").fetchone()[0]
-        runner._connection.execute(f"PRAGMA max_page_count = {pages}")
+        pages = runner.connection.execute("PRAGMA page_count").fetchone()[0]
+        runner.connection.execute(f"PRAGMA max_page_count = {pages}")
         big = {"a": '"%s"' % ("x" * 99_000)}
         results = await asyncio.gather(
             remember(store, big), write(store, BERT, remembered=big), return_exceptions=True
         )
         assert [type(result) for result in results] == [Unavailable, Unavailable]
         assert "is full; nothing was stored" in str(results[0])
-        runner._connection.execute("PRAGMA max_page_count = 1000000")
+        runner.connection.execute("PRAGMA max_page_count = 1000000")
         await remember(store, big)
         assert (await store.load_client(ANNA, NOW)).memories == big
 
@@ -387,3 +388,63 @@ async def test_the_schema_is_what_the_migrations_lead_to(path: Path) -> None:
         written.executescript(script)
         assert schema(real) == schema(written)
         assert real.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+# --- the write-ahead log -------------------------------------------------------------------------
+
+
+async def test_the_log_begins_anew_while_turns_go_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHANGES", 50)
+    log = f"{path}-wal"
+    async with opened(path) as store:
+        sizes = []
+        for n in range(40):
+            await asyncio.gather(*[write(store, user(i), hold={"n": n}) for i in range(20)])
+            await asyncio.sleep(0.002)
+            sizes.append(size_of(log))
+        assert len(set(sizes[20:])) == 1, "the log has grown to its size and is used again"
+        assert size_of(str(path)) > 50_000, "what it had is in the file"
+
+
+async def test_a_checkpoint_that_fails_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHANGES", 10)
+    async with opened(path) as store:
+        writer = driver_of(store).writer
+        assert writer is not None
+        writer._checkpoints._connection.close()
+        for n in range(60):
+            await write(store, user(n), hold={"n": n})
+        assert "write-ahead log could not be copied" in caplog.text
+    async with opened(path) as store:
+        assert [(await store.load_client(user(n), NOW)).hold for n in range(60)] == [
+            {"n": n} for n in range(60)
+        ]
+
+
+async def test_a_command_that_writes_keeps_turns_waiting_and_not_the_loop(path: Path) -> None:
+    async with opened(path) as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as command:
+            command.execute("BEGIN IMMEDIATE")
+            turn = asyncio.create_task(write(store, ANNA, hold={"n": 1}))
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert not turn.done()
+            command.execute("COMMIT")
+        await turn
+        assert (await store.load_client(ANNA, NOW)).hold == {"n": 1}
+
+
+async def test_what_is_not_on_disk_is_not_read(path: Path) -> None:
+    async with opened(path) as store:
+        writer = driver_of(store).writer
+        assert writer is not None
+        turn = asyncio.create_task(write(store, ANNA, hold={"n": 1}))
+        await asyncio.sleep(0)  # the unit is submitted,
+        await asyncio.sleep(0)  # and its group on its way
+        assert writer.is_busy
+        assert (await store.load_client(ANNA, NOW)).hold == {"n": 1}
+        assert turn.done(), "the read waited for the commit"

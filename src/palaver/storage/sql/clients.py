@@ -145,10 +145,11 @@ class SqlClients(SqlPart):
 
     async def delete_client(self, client: Client) -> None:
         key = client_key(client)
-        await self._write(key, [(self._sql[name], [(key,)]) for name in _EVERYTHING])
+        unit: list[Statement] = [(self._sql[name], [(key,)]) for name in _EVERYTHING]
+        await self._write(key, unit, is_long=True)
 
-    async def _write(self, key: bytes, unit: list[Statement]) -> None:
-        await self._driver.write([*self._lock(key), *unit])
+    async def _write(self, key: bytes, unit: list[Statement], *, is_long: bool = False) -> None:
+        await self._driver.write([*self._lock(key), *unit], is_long=is_long)
 
     def _lock(self, key: bytes) -> list[Statement]:
         """Where turns lock the client's row, everybody locks it first, or they would deadlock."""

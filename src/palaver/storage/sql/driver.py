@@ -45,8 +45,11 @@ class Driver(Protocol):
         """All rows, of a state that has every finished write."""
         ...
 
-    async def write(self, unit: Sequence[Statement]) -> int:
+    async def write(self, unit: Sequence[Statement], *, is_long: bool = False) -> int:
         """Runs the statements in order, all or nothing, durably; how many rows they changed.
+
+        Args:
+            is_long: it may take more than some milliseconds.
 
         Raises:
             Unavailable: the database cannot take it now; nothing was written.

@@ -195,7 +195,7 @@ class PostgresDriver:
         rows, _ = await self._call([(sql, parameters)])
         return rows[0]
 
-    async def write(self, unit: Sequence[Statement]) -> int:
+    async def write(self, unit: Sequence[Statement], *, is_long: bool = False) -> int:
         commands = commands_of(unit)
         if len(commands) > 1:
             commands = [_BEGIN, *commands, _COMMIT]

@@ -1,7 +1,7 @@
 -- What only SQLite is asked: jobs, above all; on PostgreSQL they are procrastinate's.
 
 -- name: change_counter
--- Grows when another connection wrote, the writer of this process included.
+-- Grows when another process wrote.
 SELECT data_version FROM pragma_data_version;
 
 -- name: add_job

@@ -1,9 +1,10 @@
-"""SQLite as a Driver: one process, one file, one thread that writes, reads beside it.
+"""SQLite as a Driver: one process, one file, one connection, one thread that commits.
 
-Reads run on a connection of their own, right on the event loop's thread: a point read takes some
-10 to 20 µs, less than handing it to a thread and back. In write-ahead mode they never wait for the
-writer, and each sees every finished commit. `:memory:` has one connection for both, and no thread,
-for there is no disk to wait for.
+Reads run right on the event loop's thread: a point read takes some 10 to 20 µs, less than handing
+it to a thread and back. They share the connection with what writes, and so its cache of pages: a
+second connection forgets its own at every commit of the first, and reads the pages anew (100 µs a
+turn). While a commit waits for the disk, reads wait with it. `:memory:` has no thread, for there
+is no disk to wait for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import IO, Literal
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
+from palaver.storage.sql.checkpoints import Checkpoints
 from palaver.storage.sql.driver import Parameters, Row, Statement
 from palaver.storage.sql.migrate import lend_functions, load_migrations, pending_migrations
 from palaver.storage.sql.moves import drop_log, has_log, refuse_moved, writing
-from palaver.storage.sql.writer import GroupWriter, Job, UnitRunner
+from palaver.storage.sql.writer import BUSY_MS, GroupWriter, Job, UnitRunner
 
 Durability = Literal["full", "normal"]
 
@@ -33,8 +35,6 @@ MOVE_SUFFIX = "-move"
 
 _HEADER = b"SQLite format 3\0"
 _CACHED_STATEMENTS = 256
-_BUSY_MS = 5_000
-_CHECKPOINT_PAGES = 4_000
 _CACHE_KIB = 16_384
 
 
@@ -63,12 +63,12 @@ class SqliteDriver:
         self._is_file = path != ":memory:"
         self._migrations = load_migrations(self.kind)
         self._lock: IO[bytes] | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
         self._closing = asyncio.Lock()
 
     async def open(self) -> None:
-        if self._reader is not None:
+        if self._connection is not None:
             return
         try:
             if self._is_file:
@@ -85,11 +85,9 @@ class SqliteDriver:
                 self._drop_left_log(connection)
                 self._migrate(connection)
             self.runner = UnitRunner(connection, self._storage_error)
+            self._connection = connection
             if self._is_file:
-                self._reader = self._connect()
-                self.writer = GroupWriter(self.runner)
-            else:
-                self._reader = connection
+                self.writer = GroupWriter(self.runner, Checkpoints(self._connect))
         except BaseException as error:
             self._disconnect()
             if isinstance(error, sqlite3.Error):
@@ -97,10 +95,9 @@ class SqliteDriver:
             raise
 
     async def check(self) -> None:
-        if self._reader is None:
-            raise self._closed()
-        refuse_moved(self._reader, self.path)
-        await self._check_schema(self._reader)
+        connection = await self._free_connection()
+        refuse_moved(connection, self.path)
+        await self._check_schema(connection)
 
     async def _check_schema(self, connection: sqlite3.Connection) -> None:
         schema = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -111,26 +108,33 @@ class SqliteDriver:
             )
 
     async def close(self) -> None:
-        writer, self.writer, self.runner = self.writer, None, None
+        self.runner = None
         async with self._closing:
-            if writer is not None:
-                await writer.stop()
+            if self.writer is not None:
+                await self.writer.stop()
+                self.writer = None
             self._disconnect()
 
     async def read(self, sql: str, parameters: Parameters) -> list[Row]:
-        reader = self._reader
-        if reader is None:
-            raise self._closed()
+        connection = await self._free_connection()
         try:
-            return reader.execute(sql, parameters).fetchall()
+            return connection.execute(sql, parameters).fetchall()
         except (sqlite3.Error, UnicodeError, OverflowError) as error:
             raise self._storage_error(error) from error
 
-    async def write(self, unit: Sequence[Statement]) -> int:
-        if self.writer is not None:
-            return await self.writer.submit(unit)
+    async def _free_connection(self) -> sqlite3.Connection:
+        """The connection, when no commit is on its way. Raises: Unavailable: it is closed."""
+        if self.writer is not None and self.writer.is_busy:
+            await self.writer.settled()
+        if self._connection is None:
+            raise self._closed()
+        return self._connection
+
+    async def write(self, unit: Sequence[Statement], *, is_long: bool = False) -> int:
         if self.runner is None:
             raise self._closed()
+        if self.writer is not None:
+            return await self.writer.submit(unit, is_long=is_long)
         job = Job(unit, None)
         self.runner.run_group((job,))
         if job.error is not None:
@@ -167,7 +171,7 @@ class SqliteDriver:
         """In autocommit: every BEGIN is ours. Threads are separated by the design above."""
         connection = sqlite3.connect(
             self.path,
-            timeout=_BUSY_MS / 1000,
+            timeout=BUSY_MS / 1000,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_CACHED_STATEMENTS,
@@ -175,7 +179,7 @@ class SqliteDriver:
         self._connections.append(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._durability}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoints.py
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if self._is_guest:  # the server's turns do not pay for it; what commands erase is gone
             connection.execute("PRAGMA secure_delete = ON")
@@ -207,7 +211,7 @@ class SqliteDriver:
 
     def _disconnect(self) -> None:
         """The connection that writes is closed last, and tidies the write-ahead log away."""
-        self._reader = self.runner = None
+        self._connection = self.runner = None
         while self._connections:
             self._connections.pop().close()
         if self._lock is not None:

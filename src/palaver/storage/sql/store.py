@@ -54,7 +54,8 @@ class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges, SqlJobs):
     async def _purge(self, name: str, moment_us: int) -> int:
         purged = 0
         while True:
-            changed = await self._driver.write([(self._sql[name], [(moment_us, PURGED_AT_ONCE)])])
+            unit = [(self._sql[name], [(moment_us, PURGED_AT_ONCE)])]
+            changed = await self._driver.write(unit, is_long=True)
             purged += changed
             if changed < PURGED_AT_ONCE:
                 return purged

@@ -1,7 +1,7 @@
 """The path of a turn: one read, and one unit of four or five statements to write.
 
-Statements are built here, on the event loop's thread, so that the thread that writes only runs
-them. What was measured and chosen (CPython 3.11, SQLite 3.40, benchmarks/storage.py):
+Statements are built here; a driver only runs them. What was measured and chosen (CPython 3.11,
+SQLite 3.40, benchmarks/storage.py):
 
 - Turns are rows of an append-only table with a small index by client, not rows of a table
   clustered by client: 30 µs less of the writer's time each, for fewer pages change.

@@ -89,7 +89,7 @@ class SqlVersions(SqlPart):
         locks = ("lock_clients_of_bot",) if self._driver.is_shared else ()
         unit: list[Statement] = [(self._sql[n], [(bot_id,)]) for n in (*locks, *_EVERYTHING)]
         builds = self._changing_builds([(self._sql["delete_versions"], [(bot_id,)])])
-        await self._driver.write([*unit, *builds])
+        await self._driver.write([*unit, *builds], is_long=True)
 
     async def folder_digest(self, bot_id: str) -> str | None:
         rows = await self._driver.read(self._sql["folder_digest"], (bot_id,))
