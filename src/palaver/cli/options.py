@@ -17,7 +17,8 @@ FOLDER = click.Path(path_type=Path)
 
 def folders_argument(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`DIR…`. That a folder is there is judged by `read_folder`, which words it better."""
-    return click.argument("folders", metavar="DIR...", nargs=-1, type=FOLDER, required=required)
+    metavar = "DIR..." if required else "[DIR]..."
+    return click.argument("folders", metavar=metavar, nargs=-1, type=FOLDER, required=required)
 
 
 def database_option(function: Callable[..., Any]) -> Callable[..., Any]:

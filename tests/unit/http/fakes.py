@@ -295,14 +295,16 @@ class FakeStorage:
 class Caller:
     """The application and what is behind it; `send` is one HTTP call."""
 
-    def __init__(self, more: Callable[[Services], tuple[Dialect, ...]] = lambda _: ()) -> None:
+    def __init__(
+        self, more: Callable[[Services], tuple[Dialect, ...]] = lambda _: (), workers: int = 1
+    ) -> None:
         self.clock = FrozenClock()
         self.bot = FakeBot()
         self.bots = FakeBots(self.bot)
         self.access = FakeAccess(self.bot)
         self.chat = FakeChat()
         self.storage = FakeStorage(self.bots)
-        settings = ServerSettings()
+        settings = ServerSettings(workers=workers)
         make: Any = Services
         self.services: Services = make(
             self.chat, self.bots, self.access, self.storage, self.clock, settings

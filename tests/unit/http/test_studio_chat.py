@@ -299,6 +299,13 @@ def test_a_wrong_method_is_405_and_an_unknown_path_404(caller: Caller) -> None:
 def test_more_than_the_rate_is_429(caller: Caller) -> None:
     caller.bot.rate = 2
     assert [chat(caller, {}).status_code for _ in range(3)] == [400, 400, 429]
+    assert "setting [studio] rate" in chat(caller, {}).json()["message"]
+
+
+def test_each_of_several_processes_takes_its_share_of_the_rate() -> None:
+    caller = Caller(workers=4)
+    caller.bot.rate = 8
+    assert [chat(caller, {}).status_code for _ in range(3)] == [400, 400, 429]
     answer = chat(caller)
     assert (answer.headers["retry-after"], answer.json()["error"]) == ("1", "Too Many Requests")
     assert caller.chat.asks == []

@@ -27,6 +27,7 @@ class Gate:
         self._access = services.access
         self._clock = services.clock
         self._throttle = Throttle(time.monotonic)
+        self._processes = services.settings.workers
 
     def open_public(self, request: Request) -> LoadedBot:
         """The key alone opens; a time stamp or signature beside it is not looked at.
@@ -65,5 +66,8 @@ class Gate:
 
     def _admit(self, bot: LoadedBot) -> None:
         rate = bot.settings.studio.rate
-        if not self._throttle.admit(bot.id, rate):
-            raise Throttled(f"More than {rate} requests in a second with this key.")
+        # Every process of the server takes its share (product.md §7).
+        if not self._throttle.admit(bot.id, rate / self._processes):
+            raise Throttled(
+                f"More than {rate} requests in a second with this key (setting [studio] rate)."
+            )
