@@ -78,9 +78,10 @@ class Memories:
         self._values[name] = value
         self._changed[name] = None
 
-    def put_back(self, name: str, value: Value) -> None:
-        """Replaces a value by an equal one that may be changed in place."""
-        self._values[name] = value
+    def holder(self, name: str) -> dict[str, Value]:
+        """What a memory that there is is kept in, for those who change its value in place."""
+        self.get(name)
+        return self._values
 
     def touch(self, name: str) -> None:
         """The value was changed in place."""

@@ -280,3 +280,70 @@ def test_a_limit_reached_in_a_condition_or_an_index_is_fatal_at_once() -> None:
         talk = blow(busy + use)
         assert talk.limit == "max_instructions"
         assert len(talk.effects) == 1
+
+
+# --- work that grows with what it works on -----------------------------------------------------
+
+GROWING: list[tuple[str, str]] = [
+    ("texts joined", 'do s = ""', 'do s = s + "x"'),
+    ("texts joined in place", 'do s = ""', 'do s += "x"'),
+    ("texts in texts", 'do s = ""', 'do s = "{{s}}x"'),
+    ("a text appended to", 'do s = ""', 'do s = s.append("x")'),
+    ("the end of a text", "do s = big", "do t = s.slice(i % 90000)"),
+    ("a character replaced", "do s = big", 'do s[i % 90000] = "y"'),
+    ("a part replaced", "do s = big", 'do s = s.replace("null", "x")'),
+    ("an array remembered as it grows", "do a = []", "do a.push(i) remember m = a"),
+    ("an array captured as it grows", "do a = []", "do f = () { return a } do a.push(i)"),
+    ("an array kept twice", "do a = []", "do a.push(i) use a as b"),
+    ("a member kept twice", 'do o = {"a": []}', "do o.a.push(i) do x = o.a"),
+    ("an object kept twice", "do o = {}", 'do o["k{{i}}"] = i do p = o'),
+    ("a closure that gives it back",
+     "do a = [] do f = (x, y) { do x.push(y) return x }", "do a = f(a, i)"),
+    ("new arrays", "do a = []", "do a = a.append([i])"),
+    ("pushing at the front", "do a = [].init(90000)", "do a.insert_at(0, i)"),
+    ("JSON of what grows", "do a = []", "do a.push(i) do s = a.to_string()"),
+    ("comparing what grows", "do a = []", "do a.push(i) do z = a == a"),
+    ("names of what grows", "do o = {}", 'do o["k{{i}}"] = i do k = o.keys()'),
+    ("searching", "do a = [].init(9000)", "do z = a.index_of(1)"),
+    ("matching", "do a = [].init(9000)", "do z = 1 match a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "start", "body"), GROWING, ids=[g[0] for g in GROWING])
+def test_work_that_grows_is_charged_as_it_grows(what: str, start: str, body: str) -> None:
+    talk = Talk(
+        f'start: do big = "{{{{[].init(20000)}}}}" {start} do i = 0\n'
+        f"  while (i < 100000) {{ do i += 1\n {body} }}",
+        limits=Limits(instructions=1_000_000),
+    )
+    talk()
+    assert talk.limit == "max_instructions"
+    assert at_line(talk) in (2, 3)
+
+
+STEADY: list[tuple[str, str, str]] = [
+    ("pushing", "do a = []", "do a.push(i)"),
+    ("pushing to a memory", "remember a = []", "do a.push(i)"),
+    ("pushing deep inside", 'do o = {"a": {"b": []}}', "do o.a.b.push(i)"),
+    ("pushing what a function saw", "do a = []", "do n = size(a) do a.push(i)"),
+    ("a function that gives it back", "do a = []", "do a = add(a, i)"),
+    ("new members", "do o = {}", 'do o["k{{i}}"] = i'),
+    ("a loop that is left", "do a = []", "do a.push(i) foreach (x) in a { break }"),
+    ("a member of what grows", "do a = []", "do a.push(i) do x = a[i - 1]"),
+    ("nests", "do a = []", "do a = [a, i]"),
+]
+
+
+@pytest.mark.parametrize(("what", "start", "body"), STEADY, ids=[g[0] for g in STEADY])
+def test_work_that_does_not_grow_is_not_charged_more(what: str, start: str, body: str) -> None:
+    def spent(times: int) -> int:
+        slices: list[int] = []
+        talk = Talk(
+            "fn size(a) { return a.length() }\nfn add(a, x) { do a.push(x) return a }\n"
+            f"start: {start} do i = 0 while (i < {times}) {{ do i += 1 {body} }} say i",
+            on_slice=lambda: slices.append(1),
+        )
+        assert talk() == [str(times)]
+        return len(slices)
+
+    assert spent(40_000) <= 2 * spent(20_000) + 1

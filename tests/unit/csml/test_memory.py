@@ -52,8 +52,7 @@ def test_what_is_set_is_seen_at_once_and_written_once() -> None:
 
 def test_a_value_changed_in_place_is_written_when_it_was_touched() -> None:
     found = memories(a=[1])
-    mine = value([1, 2])
-    found.put_back("a", mine)
+    found.holder("a")["a"] = value([1, 2])
     assert list(found.changes(LIMIT)) == []
     found.touch("a")
     assert list(found.changes(LIMIT)) == [Remember("a", [1, 2])]

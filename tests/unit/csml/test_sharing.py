@@ -203,6 +203,79 @@ def test_calling_a_function_does_not_copy_its_arguments(copies: Copies) -> None:
     assert copies.count <= 1  # what `init` made is changed
 
 
+PASSED: list[tuple[str, str, int]] = [
+    ("looked at by a function", f"do a = [] {COUNT.replace('BODY', 'do n = size(a) do a.push(i)')}"
+     " say a.length()", N),
+    ("looked at in a function's function",
+     f"do a = [] {COUNT.replace('BODY', 'do n = outer(a) do a.push(i)')} say a.length()", N),
+    ("handed to a function and back", f"do a = [] {COUNT.replace('BODY', 'do a = add(a, i)')}"
+     " say a.length()", N),
+    ("handed through two functions", f"do a = [] {COUNT.replace('BODY', 'do a = again(a, i)')}"
+     " say a.length()", N),
+    ("an object handed to a function and back",
+     f"do o = {{}} {COUNT.replace('BODY', 'do o = put(o, i)')} say o.length()", N),
+    ("a member looked at", f"do o = {{\"l\": []}} "
+     f"{COUNT.replace('BODY', 'do n = size(o.l) do o.l.push(i)')} say o.l.length()", N),
+    ("a memory looked at", f"remember a = [] {COUNT.replace('BODY', 'do n = size(a) do a.push(i)')}"
+     " say a.length()", N),
+    ("kept by a variable that is gone",
+     f"do a = [] {COUNT.replace('BODY', 'do b = a do b = 0 do a.push(i)')} say a.length()", N),
+    ("called by a closure", "do f = (x) { return x.length() } do a = [] "
+     f"{COUNT.replace('BODY', 'do n = f(a) do a.push(i)')} say a.length()", N),
+]  # fmt: skip
+
+HELPERS = (
+    "fn size(a) { return a.length() }\nfn outer(a) { return size(a) }\n"
+    "fn add(a, x) { do a.push(x) return a }\nfn again(a, x) { do a = add(a, x) return a }\n"
+    'fn put(o, x) { do o["k{{x}}"] = x return o }\n'
+)
+
+
+@pytest.mark.parametrize(("what", "body", "wanted"), PASSED, ids=[what for what, _, _ in PASSED])
+def test_what_a_function_saw_is_not_copied_when_it_changes(
+    what: str, body: str, wanted: int, copies: Copies
+) -> None:
+    assert Talk(f"{HELPERS}start: {body}")() == [str(wanted)]
+    assert copies.count <= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("do a = [1] do b = a do a = add(a, 2) say a say b", [[1, 2], [1]]),
+        ("do a = [1] do a = add(a, a) say a", [[1, [1]]]),
+        ("do a = [1] do a = add(a, [a]) say a", [[1, [[1]]]]),
+        (
+            "do a = [[1]] do b = a[0] do a = add(a, 2) do a[0].push(3) say a say b",
+            [[[1, 3], 2], [1]],
+        ),
+        (
+            "do f = () { return a } do a = [1] do f = () { return a } do a = add(a, 2) say a say f()",
+            [[1, 2], [1]],
+        ),
+        ("do a = [1] do a = keep(a) say a", [[[1, 7], [1]]]),
+        ("remember a = [1] do a = add(a, 2) say a", [[1, 2]]),
+        ("remember a = [1] use [5] as a do a = add(a, 2) say a forget a", [[5, 2]]),
+        ('do a = [1] do a = nothing(a) say a say Exists("a")', [None, "true"]),
+        ("do a = [1] do a = add(a, Length(a)) say a", [[1, 1]]),
+        ("do a = [1] do a = add(_memory.a, a) say a", [[1, [1]]]),
+        ("do a = K do a = add(a, 2) say a say K", [[1, 2], [1]]),
+    ],
+)
+def test_what_is_handed_to_a_function_is_still_a_copy(body: str, wanted: list[Any]) -> None:
+    helpers = (
+        "const K = [1]\nfn keep(a) { do b = a do a.push(7) return [a, b] }\nfn nothing(a) { }\n"
+    )
+    talk = Talk(f"{HELPERS}{helpers}start: {body}")
+    assert contents(talk()) == wanted
+
+
+def test_a_secret_that_a_function_adds_leaves_the_variable_as_it_was() -> None:
+    talk = Talk(f"{HELPERS}start: do a = [1] hold_secure do a = add(a, event) say a")
+    talk()
+    assert talk("s3cret")[1:] == [("array", [1])]
+
+
 def test_a_returned_local_is_handed_over(copies: Copies) -> None:
     talk = Talk(
         f"fn make() {{ do a = [] {COUNT.replace('BODY', 'do a.push(i)')} return a }}\n"

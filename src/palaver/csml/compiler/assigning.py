@@ -58,7 +58,7 @@ def _replace_character(
 ) -> None:
     """`do s[1] = "x"`: the character is replaced by the value's text."""
     index = keys[-1]
-    frame.run.spend(len(text) // TEXT_BYTES)
+    frame.run.left -= len(text) // TEXT_BYTES  # noticed at the next payment, which has a place
     changed = text[:index] + to_text(value) + text[index + 1 :]
     if len(elements) > 1:
         assign_member(frame, name, elements[:-1], keys[:-1], Value(changed, value.position))

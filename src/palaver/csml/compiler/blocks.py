@@ -310,10 +310,15 @@ def _foreach(node: nodes.Foreach, numbering: Numbering) -> Code:
 
 
 def _elements(value: Value) -> Elements:
-    """A snapshot to iterate over. Raises: RunError for what has no elements."""
+    """What to iterate over. Raises: RunError for what has no elements.
+
+    An array is no copy: the loop is one of its owners, so whoever changes it inside works on
+    another one.
+    """
     data = value.data
     if isinstance(data, Items):
-        return tuple(data)
+        data.shared = True
+        return data
     if isinstance(data, str):
         return _Characters(value)
     raise RunError(NOT_ITERABLE, value.position)
@@ -360,7 +365,6 @@ class _Foreach:
         element, index, body, at, cost = (
             self.element, self.index, self.block.run, self.at, self.cost,
         )  # fmt: skip
-        run.spend(len(elements) // 64)
         for count in range(start, len(elements)):
             variables[element] = share(elements[count])
             if index is not None:

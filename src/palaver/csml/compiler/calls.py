@@ -32,8 +32,13 @@ NOTHING: Final = Memories({}, lambda source: (_ for _ in ()).throw(ValueError(so
 """The memories a function sees: none (§7.2). Functions never write any."""
 
 
-def compile_call(node: nodes.Call, unit: Unit) -> Evaluate:
-    """`name(arguments)`; the first hit of §5.3 wins."""
+def compile_call(node: nodes.Call, unit: Unit, replaced: str = "") -> Evaluate:
+    """`name(arguments)`; the first hit of §5.3 wins.
+
+    Args:
+        replaced: the local that gets the result. A function that it is passed to takes it over,
+            so `do list = add(list, x)` copies nothing.
+    """
     name = node.name
     descriptor = unit.program.native_components.get(name)
     if descriptor is not None:
@@ -44,7 +49,7 @@ def compile_call(node: nodes.Call, unit: Unit) -> Evaluate:
         unit.function(name)
     except KeyError:  # also an import from nowhere
         return _closure_by_name(node, unit)
-    return _function(node, unit)
+    return _function(node, unit, replaced)
 
 
 # --- arguments ---------------------------------------------------------------------------------
@@ -187,11 +192,12 @@ def check_call(run: Run, at: Position) -> None:
     run.refill(at)
 
 
-def _function(node: nodes.Call, unit: Unit) -> Evaluate:
+def _function(node: nodes.Call, unit: Unit, replaced: str) -> Evaluate:
     if any(argument.name is not None for argument in node.arguments):
         return _function_with_names(node, unit)
     at, name = node.at, node.name
-    arguments = tuple(unit.expression(argument.value) for argument in node.arguments)
+    taken = replaced if _is_read_once(replaced, node, unit) else ""
+    arguments = tuple(_argument(argument.value, unit, taken) for argument in node.arguments)
     given = len(arguments)
     if given == 1:
         return _function_of_one(name, arguments[0], unit, at)
@@ -205,6 +211,38 @@ def _function(node: nodes.Call, unit: Unit) -> Evaluate:
         return code.run(frame.run, variables, at)
 
     return function
+
+
+def _is_read_once(name: str, node: nodes.Call, unit: Unit) -> bool:
+    """Whether nothing in a call can see the variable but the one argument that is it."""
+    if not name or name in unit.constant_nodes:
+        return False
+    parts = list(parts_in(node.arguments))
+    if any(isinstance(part, nodes.Call | nodes.Closure) for part in parts):
+        return False  # an `App` may answer with a text that reads any variable
+    seen = [part.name for part in parts if isinstance(part, nodes.Name)]
+    return seen.count(name) == 1 and "_memory" not in seen
+
+
+def _argument(node: nodes.Expression, unit: Unit, taken: str) -> Evaluate:
+    """An argument of a function; the variable `taken` is moved, not shared."""
+    evaluate = unit.expression(node)
+    if not taken or not isinstance(node, nodes.Name) or node.name != taken:
+        return evaluate
+
+    def take(frame: Frame) -> Value:
+        variables = frame.locals
+        if taken not in variables or frame.run.event.is_secure:
+            return evaluate(frame)  # a secret result is refused, and the variable stays as it was
+        value = variables[taken]
+        variables[taken] = MOVED
+        return value
+
+    return take
+
+
+MOVED: Final = Value(None)
+"""Keeps the place of a variable that is about to get its new value."""
 
 
 def _function_of_one(name: str, argument: Evaluate, unit: Unit, at: Position) -> Evaluate:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
-from palaver.csml.compiler.names import paid_copy
+from palaver.csml.compiler.owning import own_in
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.source import Position
 from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.methods import MUTATING, call_method
+from palaver.csml.texts import CONTAINERS
 from palaver.csml.values import (
     Items,
     Members,
@@ -170,12 +171,10 @@ def missing(run: Run, key: int | str, at: Position, *, quiet: bool) -> Value:
 def own_member(run: Run, value: Value, key: int | str) -> Value | None:
     """The member of an owned container, owned in turn; None when it is missing."""
     found = member(value, key)
-    if found is None or not getattr(found.data, "shared", False):
+    if found is None or found.data.__class__ not in CONTAINERS:
         return found
-    found = paid_copy(run, found)
-    data: Any = value.data
-    data[key] = found
-    return found
+    del found  # this function is no owner
+    return own_in(run, value.data, key)
 
 
 def may_mutate(elements: tuple[Element, ...]) -> bool:

@@ -170,9 +170,10 @@ def _binary(node: nodes.Binary, unit: Unit, quiet: bool) -> Evaluate:
 
 def _arithmetic(node: nodes.Binary, unit: Unit) -> Evaluate:
     operation = ARITHMETIC[node.operator]
+    at = node.at
 
     def weighed(run: Run, a: Value, b: Value) -> Value:
-        pay_for_joining(run, a, b)
+        pay_for_joining(run, a, b, at)
         return operation(a, b)
 
     return _applied(operation, weighed, node, unit)
@@ -186,13 +187,13 @@ def text_at(run: Run, value: Value, at: Position) -> str:
         raise located(error, at) from None
 
 
-def pay_for_joining(run: Run, a: Value, b: Value) -> None:
-    """Pays for what `+` may make of two texts. Raises: BudgetExceeded, at the left one."""
+def pay_for_joining(run: Run, a: Value, b: Value, at: Position) -> None:
+    """Pays for what `+` may make of two texts. Raises: BudgetExceeded, at the place."""
     x, y = a.data, b.data
     if x.__class__ is str and y.__class__ is str:
         length = len(x) + len(y)
         if length > CHEAP_TEXT:
-            pay_at(run, length, a.position)
+            pay_at(run, length, at)
 
 
 def _comparison(node: nodes.Binary, unit: Unit) -> Condition:
@@ -311,7 +312,15 @@ def _match(node: nodes.Binary, unit: Unit) -> Condition:
     left = compile_expression(node.left, unit, quiet=True)
     right = compile_expression(node.right, unit, quiet=True)
     wanted = node.operator == "match"
-    return lambda frame: matches(left(frame), right(frame), frame.run.spend) is wanted
+    at = node.at
+
+    def match(frame: Frame) -> bool:
+        try:
+            return matches(left(frame), right(frame), frame.run.spend) is wanted
+        except BudgetExceeded as error:
+            raise located(error, at) from None
+
+    return match
 
 
 def _call(node: nodes.Call, unit: Unit, quiet: bool) -> Evaluate:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from palaver.csml import nodes
+from palaver.csml.compiler.owning import own_in
 from palaver.csml.failures import RunError
 from palaver.csml.source import Position
 from palaver.csml.state import Frame, Run, Unit
-from palaver.csml.values import Items, Members, Meta, Value, null_because, own_copy, share
+from palaver.csml.values import Items, Members, Meta, Value, null_because, share
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 
@@ -141,26 +142,13 @@ def own_variable(frame: Frame, name: str) -> Value | None:
     """A local's or memory's value, its container changeable in place; None when unknown."""
     value = frame.locals.get(name)
     if value is not None:
-        if getattr(value.data, "shared", False):
-            value = frame.locals[name] = paid_copy(frame.run, value)
-        return value
-    value = frame.memories.get(name)
-    if value is not None and getattr(value.data, "shared", False):
-        value = paid_copy(frame.run, value)
-        frame.memories.put_back(name, value)
-    return value
-
-
-def paid_copy(run: Run, value: Value) -> Value:
-    """An owned copy; large ones cost instructions."""
-    data = value.data
-    if isinstance(data, Items | Members) and len(data) > CHEAP_COPY:
-        run.spend(len(data) // CHEAP_COPY)
-    return own_copy(value)
-
-
-CHEAP_COPY: Final = 32
-"""Members that one instruction copies."""
+        if not getattr(value.data, "shared", False):
+            return value
+        del value  # this function is no owner
+        return own_in(frame.run, frame.locals, name)
+    if name in frame.memories:
+        return own_in(frame.run, frame.memories.holder(name), name)
+    return None
 
 
 def store(frame: Frame, name: str, value: Value) -> None:

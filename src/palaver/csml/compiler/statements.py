@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from palaver.csml import nodes
 from palaver.csml.compiler.assigning import assign_member
-from palaver.csml.compiler.calls import recaptured
+from palaver.csml.compiler.calls import compile_call, recaptured
 from palaver.csml.compiler.elements import compile_elements, resolver
 from palaver.csml.compiler.elements import follow as follow_path
 from palaver.csml.compiler.expressions import compile_expression, pay_for_joining, text_at
@@ -163,8 +163,11 @@ def _assign(node: nodes.Assign, unit: Unit) -> Execute:
         return _assign_path(node, unit)
     if node.operator != "=":
         return _assign_compound(node, unit)
-    evaluate = compile_expression(node.value, unit)
     name = node.name
+    if isinstance(node.value, nodes.Call):
+        evaluate = compile_call(node.value, unit, replaced=name)
+    else:
+        evaluate = compile_expression(node.value, unit)
 
     def assign(frame: Frame) -> int:
         value = evaluate(frame)
@@ -211,7 +214,7 @@ def _assign_constant(node: nodes.Assign, unit: Unit) -> Execute:
 
 def combine(frame: Frame, operator: str, old: Value, value: Value) -> Value:
     """`old operator value`; an arithmetic error is soft, and its text the result (§6.2, step 4)."""
-    pay_for_joining(frame.run, old, value)
+    pay_for_joining(frame.run, old, value, value.position)
     try:
         return ARITHMETIC[operator[0]](old, value)
     except BudgetExceeded:
