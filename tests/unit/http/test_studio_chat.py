@@ -296,6 +296,18 @@ def test_a_wrong_method_is_405_and_an_unknown_path_404(caller: Caller) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("more", [{}, {"secure": True}, {"secure": None}])
+def test_the_payload_is_recorded_as_it_came(caller: Caller, more: dict[str, Any]) -> None:
+    payload = {"content_type": "text", "content": {"text": "hi", "more": 1}, **more}
+    assert chat(caller, {"client": {"user_id": "u"}, "payload": payload}).status_code == 200
+    event = caller.chat.asks[-1].event
+    assert event.received == payload
+    assert event.secure is (more.get("secure") is True)
+    trigger = {"content_type": "flow_trigger", "content": {"flow_id": "Menu"}, **more}
+    assert chat(caller, {"client": {"user_id": "u"}, "payload": trigger}).status_code == 200
+    assert caller.chat.asks[-1].event.received == trigger
+
+
 def test_more_than_the_rate_is_429(caller: Caller) -> None:
     caller.bot.rate = 2
     assert [chat(caller, {}).status_code for _ in range(3)] == [400, 400, 429]

@@ -60,7 +60,7 @@ def event_from_payload(payload: Json) -> Event:
     content = payload.get("content")
     is_secure = payload.get("secure") is True
     if content_type == "flow_trigger":
-        return flow_trigger(content, secure=is_secure)
+        return flow_trigger(content, secure=is_secure)._replace(received=payload)
     if content_type not in VALUE_KEYS:
         raise EventRejected(f"{content_type[:200]} is not a valid content_type")
     key, complaint = VALUE_KEYS[content_type]

@@ -35,7 +35,7 @@ class PayloadBody(msgspec.Struct):
 
     content_type: str
     content: dict[str, Any]
-    secure: Any = False
+    secure: Any = msgspec.UNSET
 
 
 class ChatBody(msgspec.Struct):
@@ -133,9 +133,7 @@ def _read_event(body: PayloadBody, bot: LoadedBot) -> _Said:
     """The payload as an event; a click on a button that jumps as the jump (dialects §2)."""
     if body.content_type == "regex":  # the engine's own, not the Studio's (§3.1)
         raise EventRejected("regex is not a valid content_type")
-    event = event_from_payload(
-        {"content_type": body.content_type, "content": body.content, "secure": body.secure}
-    )
+    event = event_from_payload(msgspec.to_builtins(body))
     if event.content_type == "payload":
         jump = jump_of(event.value, bot)
         if jump is not None:
