@@ -41,7 +41,7 @@ from palaver.types import Clock
 PAUSE_S = 0.005
 """How long a turn computes before it lets others go on."""
 
-LEASED_PAUSE_S, LEASED_PAUSE_MAX_S = 0.01, 0.2
+LEASED_PAUSE_S, LEASED_PAUSE_MAX_S = 0.005, 0.05
 """Between two looks at a client whose turn another process holds."""
 
 
@@ -196,11 +196,13 @@ class Engine:
         until = time.monotonic() + wait_s
         pause_s = LEASED_PAUSE_S
         while time.monotonic() < until:
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, LEASED_PAUSE_MAX_S)
-            opened = await self._storage.begin_turn(client, self._clock.now(), repeat=identity)
+            opened = await self._storage.begin_turn(
+                client, self._clock.now(), repeat=identity, waits=True
+            )
             if not isinstance(opened, Leased):
                 return opened
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LEASED_PAUSE_MAX_S)
         raise ConversationBusy(
             f"a turn of this client in another process took longer than turn_wait_s ({wait_s:g} s)"
         )

@@ -153,7 +153,12 @@ class MemoryStorage(MemoryJobs):
         return None if answer is None or answer.created_at < now - ANSWER_AGE else answer
 
     async def begin_turn(
-        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+        self,
+        client: Client,
+        now: datetime,
+        *,
+        repeat: tuple[str, str] | None = None,
+        waits: bool = False,
     ) -> LocalTurn:
         answer = None if repeat is None else await self.find_answer(*repeat, now)
         return LocalTurn(self, answer)

@@ -100,9 +100,11 @@ Such answers lie beside the client's other rows."""
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """Another process is in a turn of the client, and waits for the outside.
+    """Another process is in a turn of the client, and waits for the outside; or it waits for one
+    since before.
 
-    `age_s`: since when. `is_same`: its request has the same repeat key.
+    `age_s`: since when it is in its turn; infinite: it waits for it. `is_same`: its request has the
+    same repeat key.
     """
 
     age_s: float
@@ -132,7 +134,12 @@ class OpenTurn(Protocol):
         ...
 
     async def load(self, client: Client, now: datetime) -> ClientState:
-        """As `Turns.load_client`; also of another client, when the turn goes on with its bot."""
+        """As `Turns.load_client`; also of another client, when the turn goes on with its bot. It
+        then holds that client too.
+
+        Raises:
+            ConversationBusy: another turn of that client takes too long.
+        """
         ...
 
     async def lease(self) -> None:
@@ -152,7 +159,12 @@ class Turns(Protocol):
     """What the engine needs."""
 
     async def begin_turn(
-        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+        self,
+        client: Client,
+        now: datetime,
+        *,
+        repeat: tuple[str, str] | None = None,
+        waits: bool = False,
     ) -> OpenTurn | Leased:
         """Waits until no other process writes for the client and holds its turn.
 
@@ -162,6 +174,8 @@ class Turns(Protocol):
 
         Args:
             repeat: scope and key of an answer to look for.
+            waits: the caller will ask again, several times a second: its place among the processes
+                that do is kept, and no other goes before it.
 
         Raises:
             ConversationBusy: another process computes for too long.

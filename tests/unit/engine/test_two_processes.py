@@ -143,6 +143,30 @@ async def test_a_turn_that_calls_keeps_others_waiting_but_no_connection(
         assert said(await waiting) == ["2"]
 
 
+async def test_a_process_with_many_requests_does_not_keep_another_one_out(
+    postgres_url: str,
+) -> None:
+    """Turns of one client go round between the processes that have some, each in its own order."""
+    async with two(postgres_url) as (one, other):
+        done: list[Process] = []
+
+        async def send(process: Process) -> str:
+            (text,) = said(await process.send(step="call"))
+            done.append(process)
+            return text
+
+        first = [asyncio.create_task(send(one)) for _ in range(6)]
+        await one.outbound.called.wait()
+        second = [asyncio.create_task(send(other)) for _ in range(3)]
+        await asyncio.sleep(0.1)  # they stand in the line
+        one.outbound.may_answer.set()
+        other.outbound.may_answer.set()
+        numbers = [await asyncio.gather(*tasks) for tasks in (first, second)]
+        assert [done.index(other), done.count(other)] == [1, 3]
+        assert done[:6] == [one, other] * 3
+        assert numbers == [sorted(texts) for texts in numbers]
+
+
 async def test_an_event_during_a_call_is_dropped_where_the_bot_says_so(postgres_url: str) -> None:
     async with two(postgres_url, delay=5) as (one, other):
         calling = asyncio.create_task(one.send(step="call"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -367,7 +370,7 @@ async def test_an_abandoned_lease_is_free_at_once(postgres_url: str) -> None:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "LEASE_S", 0.2)
+    monkeypatch.setattr(guard, "LEASE_US", 200_000)
     monkeypatch.setattr(guard, "RENEW_S", 0.05)
 
 
@@ -417,6 +420,171 @@ async def test_a_process_does_not_wait_for_its_own_forgotten_lease(postgres_url:
         assert await add_one(store) == 1
         with pytest.raises(Conflict):
             await forgotten.commit(holding(50))
+
+
+# --- the line of those who wait ------------------------------------------------------------------
+
+
+async def test_processes_get_a_client_in_the_order_in_which_they_came(postgres_url: str) -> None:
+    async with (
+        opened(postgres_url) as one,
+        opened(postgres_url) as two,
+        opened(postgres_url) as tre,
+    ):
+        turn = await begin(one)
+        await turn.lease()
+        for store in (two, tre, two):
+            assert isinstance(await store.begin_turn(ANNA, NOW, waits=True), Leased)
+        await turn.commit(holding(1))
+        for store in (one, tre):  # also the one whose turn it was does not come in between
+            found = await store.begin_turn(ANNA, NOW, waits=True)
+            assert found == Leased(math.inf, is_same=False)
+        turn = await begin(two)
+        await turn.lease()
+        assert isinstance(await one.begin_turn(ANNA, NOW, waits=True), Leased)
+        await turn.commit(holding(2))
+        assert isinstance(await one.begin_turn(ANNA, NOW, waits=True), Leased)
+        await (await begin(tre)).commit(holding(3))
+        await (await begin(one)).commit(holding(4))
+        assert await add_one(two) == 5
+        rows = await one._driver.read("SELECT line FROM client", ())
+        assert rows == [(None,)]
+
+
+async def test_who_only_looks_does_not_stand_in_the_line(postgres_url: str) -> None:
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        turn = await begin(one)
+        await turn.lease()
+        assert isinstance(await two.begin_turn(ANNA, NOW), Leased)
+        await turn.commit(holding(1))
+        assert await add_one(one) == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_who_dies_in_the_line_is_passed_over(postgres_url: str, hours: int) -> None:
+    """Also when the database's clock was set back since."""
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        turn = await begin(one)
+        await turn.lease()
+        assert isinstance(await two.begin_turn(ANNA, NOW, waits=True), Leased)
+        await turn.commit(holding(1))
+        assert isinstance(await one.begin_turn(ANNA, NOW), Leased)
+        rows = await one._driver.read("SELECT line FROM client", ())
+        owner, until_us = struct.unpack(">16sq", rows[0][0])
+        line = struct.pack(">16sq", owner, until_us + hours * 3600 * 1_000_000)
+        await one._driver.write([("UPDATE client SET line = ?1", [(line,)])])
+        assert await add_one(one) == 2
+
+
+async def test_neither_of_two_processes_starves(postgres_url: str) -> None:
+    """One that has its next request ready whenever its turn ends does not keep the other out."""
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        done: list[str] = []
+
+        async def talk(store: SqlStore, name: str) -> None:
+            for _ in range(10):
+                turn = await store.begin_turn(ANNA, NOW)
+                while isinstance(turn, Leased):
+                    await asyncio.sleep(0.01)
+                    turn = await store.begin_turn(ANNA, NOW, waits=True)
+                n = await number_of(turn) + 1
+                await turn.lease()
+                await asyncio.sleep(0.03)
+                await turn.commit(holding(n))
+                done.append(name)
+
+        await asyncio.gather(talk(one, "one"), talk(two, "two"))
+        longest = max(len(list(run)) for _, run in itertools.groupby(done[:-2]))
+        assert longest <= 2, done
+
+
+# --- a turn that switches to another bot ---------------------------------------------------------
+
+OTHER = Client("other", "web", "anna")
+
+
+async def test_a_switched_turn_keeps_others_from_both_clients(postgres_url: str) -> None:
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        for leases_first in (True, False):
+            turn = await begin(one)
+            if leases_first:
+                await turn.lease()
+            await turn.load(OTHER, NOW)
+            await turn.lease()
+            for store in (one, two):
+                assert isinstance(await store.begin_turn(OTHER, NOW), Leased)
+            assert isinstance(await two.begin_turn(ANNA, NOW), Leased)
+            part = ClientWrite(OTHER, NOW, hold={"n": 1})
+            await turn.commit(TurnWrite((ClientWrite(ANNA, NOW), part)))
+            assert await add_one(two, OTHER) == 2
+            await two.delete_client(OTHER)
+            assert one.leases == {}
+
+
+async def test_turns_that_switch_at_once_lose_nothing(postgres_url: str) -> None:
+    """Of the same process and of another one, into a bot in which people talk as well."""
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+
+        async def switch(store: SqlStore, start: Client, calls: bool) -> None:
+            turn = await begin(store, start)
+            if calls:
+                await turn.lease()
+            n = await number_of(turn, OTHER) + 1
+            await turn.lease()
+            await asyncio.sleep(0.005)
+            parts = (ClientWrite(start, NOW), ClientWrite(OTHER, NOW, hold={"n": n}))
+            await turn.commit(TurnWrite(parts))
+
+        await asyncio.gather(
+            *(
+                switch(store, Client(f"bot {number}", "web", "anna"), number % 4 < 2)
+                for number, store in enumerate((one, two) * 8)
+            ),
+            add_one(two, OTHER, calls=True),
+        )
+        assert await add_one(one, OTHER) == 18
+
+
+@pytest.mark.parametrize("calls", [True, False])
+async def test_turns_that_switch_into_each_other_end(
+    postgres_url: str, calls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "BESIDE_MOMENT_S", 0.1)
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        first, second = await begin(one, ANNA), await begin(two, OTHER)
+
+        async def switch(turn: OpenTurn, start: Client, target: Client) -> None:
+            try:
+                if calls:
+                    await turn.lease()
+                n = await number_of(turn, target) + 1
+                parts = (ClientWrite(start, NOW), ClientWrite(target, NOW, hold={"n": n}))
+                await turn.commit(TurnWrite(parts))
+            finally:
+                await turn.abandon()
+
+        results = await asyncio.gather(
+            switch(first, ANNA, OTHER), switch(second, OTHER, ANNA), return_exceptions=True
+        )
+        assert [type(result) for result in results].count(type(None)) == 1
+        (error,) = (result for result in results if result is not None)
+        assert isinstance(error, (ConversationBusy, Conflict))
+        assert await add_one(one) + await add_one(two, OTHER) == 3
+
+
+async def test_a_switched_turn_that_is_not_stored_leaves_nothing(postgres_url: str) -> None:
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        turn = await begin(one)
+        await turn.lease()
+        await turn.load(OTHER, NOW)
+        await turn.abandon()
+        turn = await begin(one)
+        await turn.load(OTHER, NOW)
+        await turn.load(BERT, NOW)
+        await turn.commit(holding(1))  # of those it went to it stores nothing
+        assert await one._driver.read("SELECT user_id FROM client", ()) == [("anna",)]
+        for client in (OTHER, BERT):
+            assert await add_one(two, client) == 1
 
 
 async def test_cleaning_up_leaves_a_client_in_a_turn_alone(postgres_url: str) -> None:

@@ -30,12 +30,15 @@ SELECT client, fence, ?2::bigint, ?3::bigint, ?4::bytea, ?5::bigint
   FROM client WHERE client = ?1;
 
 -- name: lock_client
--- Waits for a client's row and holds it; its lease, by the database's clock in microseconds.
+-- Waits for a client's row and holds it; its lease, its line, and the database's clock.
 -- A statement of its own: what the next one reads is what was there after the wait.
-SELECT fence, lease_owner, lease_request,
-       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - lease_began,
-       lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+SELECT fence, lease_owner, lease_request, lease_began, lease_until, line,
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
   FROM client WHERE client = ?1 FOR UPDATE;
+
+-- name: save_line
+-- Who waits for the client's turn.
+UPDATE client SET line = ?2 WHERE client = ?1;
 
 -- name: lock_clients_of_bot
 -- Waits for all clients of a bot, in the order in which everybody does.

@@ -26,7 +26,8 @@ CREATE TABLE client (
   lease_owner bytea,                 -- the process whose turn calls the outside
   lease_request bytea,               -- digest of the request's repeat key
   lease_began bigint,                -- by the database's clock, as is lease_until
-  lease_until bigint
+  lease_until bigint,
+  line bytea                         -- processes that wait for a turn: tickets.py
 ) WITH (fillfactor = 70);
 
 CREATE INDEX client_bot ON client (bot_id);

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from palaver.model import Person, Session
     from palaver.storage.cipher import Cipher
     from palaver.storage.sql.driver import Driver, SharedDriver
+    from palaver.storage.sql.guard import SharedTurn
 
 ANSWER_AGE = timedelta(hours=24)
 """How long an answer is kept for repeats. Spec: dialects §1."""
@@ -76,6 +77,8 @@ class SqlTurns(SqlPart):
         self._shared = cast("SharedDriver", driver) if driver.is_shared else None
         self.owner = os.urandom(16)
         """Who this process is in the leases that it takes."""
+        self.leases: dict[bytes, SharedTurn] = {}
+        """Those that turns of this process have now, by the client's key."""
 
     async def load_client(self, client: Client, now: datetime) -> ClientState:
         now_us = us_from_time(now)
@@ -117,10 +120,15 @@ class SqlTurns(SqlPart):
         )
 
     async def begin_turn(
-        self, client: Client, now: datetime, *, repeat: tuple[str, str] | None = None
+        self,
+        client: Client,
+        now: datetime,
+        *,
+        repeat: tuple[str, str] | None = None,
+        waits: bool = False,
     ) -> OpenTurn | Leased:
         if self._shared is not None:
-            return await begin_shared_turn(self, self._shared, client, now, repeat)
+            return await begin_shared_turn(self, self._shared, client, now, repeat, waits=waits)
         answer = None if repeat is None else await self.find_answer(*repeat, now)
         return LocalTurn(self, answer)
 
