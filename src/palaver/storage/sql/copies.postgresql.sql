@@ -80,8 +80,8 @@ SELECT c.relname::text, array_agg(a.attname::text ORDER BY array_position(i.indk
  GROUP BY c.relname;
 
 -- name: columns
--- Every column of ours with its type.
-SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL)
+-- Every column of every table.
+SELECT c.relname::text, a.attname::text
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
    AND a.attnum > 0 AND NOT a.attisdropped;

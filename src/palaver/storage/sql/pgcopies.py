@@ -206,8 +206,16 @@ def _schema_problems(session: PgSession, schema: int) -> list[str]:
         return [f"schema {schema} is older than {known}: run `palaver db upgrade`"]
     schema_file = files(__package__).joinpath("schema.postgresql.sql").read_text("utf-8")
     there = {name for (name,) in session.run(session.sql["names"])}
-    missing = sorted(set(_MADE.findall(schema_file)) - there)
+    there |= {f"{table}.{column}" for table, column in session.run(session.sql["columns"])}
+    wanted = {*_MADE.findall(schema_file), *_columns_of_data()}
+    missing = sorted(wanted - there)
     return [f"its schema lacks {', '.join(missing)}: restore a backup"] if missing else []
+
+
+def _columns_of_data() -> Iterator[str]:
+    for table in expected_tables():
+        if table.name != "job":  # that is a table of procrastinate's here
+            yield from (f"{table.name}.{column}" for column in table.columns)
 
 
 def _numbering_problems(session: PgSession) -> list[str]:

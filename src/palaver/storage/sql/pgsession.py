@@ -7,7 +7,7 @@ It blocks, and knows tables as `layout.Table`s and rows as records. What servers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from itertools import chain
@@ -88,6 +88,7 @@ class PgSession:
         self.sql = _queries()
         self._connection: psycopg.Connection[Any] | None = None
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._reading: Generator[bytes, None, None] = (b"" for _ in ())
 
     def __enter__(self) -> PgSession:
         try:
@@ -139,6 +140,7 @@ class PgSession:
             yield
         except BaseException:
             with suppress(psycopg.Error):
+                self._reading.close()  # of whoever broke off; the connection waits for its end
                 self.run("ROLLBACK")
             raise
         self.run("COMMIT")
@@ -245,7 +247,7 @@ class PgSession:
     def records(
         self, table: Table, *, keys: Sequence[Key] | None = None, numbered: bool = False
     ) -> Iterator[bytes]:
-        """Rows of a table.
+        """Rows of a table. They are to be read before anything else is asked.
 
         Args:
             keys: those of these primary keys; all by default.
@@ -256,6 +258,10 @@ class PgSession:
             query += f" JOIN {self._put_keys(table, keys)} USING ({_listed(self._key(table))})"
         if numbered:
             query += f" ORDER BY {_listed(table.key)}"
+        self._reading = self._read(query)
+        return self._reading
+
+    def _read(self, query: str) -> Generator[bytes, None, None]:
         with self._pg.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT binary)".encode()) as copy:
             is_first = True
             for data in copy:
