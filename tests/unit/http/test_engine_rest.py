@@ -600,6 +600,20 @@ def test_memories_that_are_not_allowed_are_400(caller: Caller, body: Any) -> Non
     assert caller.storage.memories == {}
 
 
+def test_all_memories_of_a_client_together_have_a_limit(caller: Caller) -> None:
+    half = "x" * 600_000
+    for key, who, status in (
+        ("a", WHO, 201),
+        ("a", WHO, 201),
+        ("b", WHO, 400),
+        ("b", WHO.replace("user_id=u", "user_id=v"), 201),
+    ):
+        answer = caller.send("POST", f"/memories?{who}", {"key": key, "value": half}, key=KEY)
+        assert answer.status_code == status, key
+    answer = caller.send("POST", f"/memories?{WHO}", {"key": "b", "value": half}, key=KEY)
+    assert "setting max_memory_bytes" in answer.json()["message"]
+
+
 def test_memory_keys_are_words() -> None:
     for key in ("_", "1a", "a_1", "k" * 255, "größe_2", "1_000"):
         decode.check_memory_key(key)

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -421,21 +421,29 @@ class EngineRest(Dialect):
         body = await decode.decode_body(request, decode.MEMORY)
         self.authenticate(request)
         decode.check_memory_key(body.key)
-        settings = self.services.settings
-        if len(encode_json(body.value)) > settings.max_memory_bytes:
-            raise Malformed(
-                f"The value is larger than {settings.max_memory_bytes} bytes "
-                "(setting max_memory_bytes)."
-            )
         now = request.received_at
-        days = settings.ttl_days
+        days = self.services.settings.ttl_days
         expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
         client = self._asked(shown).client
         async with self.services.chat.exclusively(client):
+            await self._check_room(client, body, now)
             await self.services.storage.save_memory(
                 client, body.key, body.value, now=now, expires_at=expires_at
             )
         return _CREATED
+
+    async def _check_room(self, client: Client, body: decode.MemoryBody, now: datetime) -> None:
+        """Raises Malformed when the client's memories would need too much room (product §7)."""
+        limit = self.services.settings.max_memory_bytes
+        size = len(body.key) + len(encode_json(body.value))
+        if size <= limit:
+            others = await self.services.storage.list_memories(client, now)
+            size += sum(len(m.key) + len(encode_json(m.value)) for m in others if m.key != body.key)
+        if size > limit:
+            raise Malformed(
+                f"The memories of this client would need more than {limit} bytes "
+                "(setting max_memory_bytes)."
+            )
 
     async def delete_memory(self, request: Request) -> Response:
         """Removes one memory; an unknown one is no error."""
