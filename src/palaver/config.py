@@ -355,7 +355,7 @@ class ServerSettings:
     host: str = setting("127.0.0.1", some_text)
     """Address to listen on. Another than a loopback one needs an engine key."""
 
-    port: int = setting(8000, whole(0, 65535))
+    port: int = setting(8000, whole(0, 65535), engine_variable="ENGINE_SERVER_PORT")
     """Port to listen on; 0 takes a free one."""
 
     database: str = setting("sqlite:///palaver.db", some_text)

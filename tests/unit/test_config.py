@@ -225,8 +225,11 @@ def test_the_reference_engines_variables_are_read() -> None:
             "MODULES_URL": "http://m",
             "MODULES_AUTH": "n:p",
             "ENCRYPTION_SECRET": "s1,s2",
+            "ENGINE_SERVER_PORT": "5000",
+            "CSML_LOG_LEVEL": "trace",
         },
     )
+    assert (settings.port, settings.log_level) == (5000, "trace")
     assert settings.engine_api_keys == ("a", " b")
     assert (settings.ttl_days, settings.step_limit) == (30, 7)
     assert (settings.low_data_mode, settings.disable_ssl_verify) == (True, False)
