@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,23 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT if kills else signal.SIGINT)
             self._process.wait(30)
             self._process = None
+
+    def freeze(self) -> None:
+        """All its processes stand still, as on a machine that hangs, until `thaw`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """The first process first: it starts no more of them when it stands still."""
+        assert self._process is not None
+        first = self._process.pid
+        os.kill(first, number)
+        children = Path(f"/proc/{first}/task/{first}/children").read_text()
+        for child in children.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def remove(self) -> None:
         self.stop(kills=True)

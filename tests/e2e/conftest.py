@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.ledger import Outside
 from tests.e2e.server import Gate, Server
 
 
@@ -45,3 +46,11 @@ def gate() -> Iterator[Gate]:
     gate = Gate()
     yield gate
     gate.close()
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    """A server that flows call, for `Ledger`."""
+    outside = Outside()
+    yield outside
+    outside.close()

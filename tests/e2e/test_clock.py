@@ -69,13 +69,6 @@ def clock(tmp_path: Path) -> Clock:
 
 
 @pytest.fixture
-def outside() -> Iterator[Outside]:
-    outside = Outside()
-    yield outside
-    outside.close()
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver

@@ -10,7 +10,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,13 +113,6 @@ def test_a_new_build_after_a_crash_is_there_whole_or_not_at_all(
 
 
 # --- kill -9 under load ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def outside() -> Iterator[Outside]:
-    outside = Outside()
-    yield outside
-    outside.close()
 
 
 def test_kill_9_under_load_loses_nothing_and_does_nothing_twice(

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+from palaver.errors import Unavailable
+from palaver.model import Client
+from palaver.storage.sql import postgres
+from palaver.storage.urls import open_storage
+from tests.e2e.ledger import Ledger, Outside, said_at
 from tests.e2e.server import Server, palaver
 from tests.postgres import PostgresServer
 
@@ -110,24 +117,54 @@ def test_what_stops_the_first_worker_stops_all(
 
 
 def test_one_client_hammered_over_two_servers_has_a_total_order(
-    serving: Callable[..., Server], postgres_url: str
+    serving: Callable[..., Server], postgres_url: str, outside: Outside
 ) -> None:
-    servers = [serving(COUNTER, database=postgres_url).start() for _ in range(2)]
+    """Turns that say one message, several, and that call the outside, each from both servers; each
+    request is sent to both at once, under one id, and is one turn."""
+    flows = outside.flows()
+    servers = [serving(flows, database=postgres_url).start() for _ in range(2)]
     servers[0].say("ann", "go")
+    ids = [str(uuid.uuid4()) for _ in range(60)]
 
-    def talk(number: int) -> str:
-        return servers[number % 2].say("ann", str(number)).texts[0]
+    def talk(number: int) -> tuple[str, ...]:
+        place, server = divmod(number, 2)
+        return tuple(servers[server].say("ann", f"event-{place}", request_id=ids[place]).texts)
 
     with ThreadPoolExecutor(12) as pool:
-        said = list(pool.map(talk, range(80)))
-    order = sorted(said, key=lambda text: int(text.split()[0]))
-    assert [int(text.split()[0]) for text in order] == list(range(1, 81))
-    recorded = [
-        message["payload"]["content"]["text"]
-        for message in reversed(servers[1].messages("ann"))
-        if message["direction"] == "SEND"
-    ]
-    assert recorded == order
+        said = list(pool.map(talk, range(120)))
+    assert said[0::2] == said[1::2], "a repeat gets what was said, wherever it is asked"
+    turns = sorted(set(said), key=lambda texts: int(texts[-1].split()[0]))
+    events = [texts[-1].split()[1] for texts in turns]
+    assert sorted(events) == sorted(f"event-{place}" for place in range(60))
+    wanted = []
+    for number, event in enumerate(events, 1):
+        *before, _ = said_at(number)
+        assert turns[number - 1] == (*before, f"{number} {event}")
+        wanted += [("RECEIVE", event)]
+        wanted += [("SEND", text) for text in turns[number - 1]]
+    for server in servers:
+        found = [
+            (message["direction"], message["payload"]["content"]["text"])
+            for message in server.messages("ann")[::-1]
+        ]
+        assert found == [("RECEIVE", "go"), *wanted]
+        assert server.memories("ann") == {"n": 60, "last": events[-1]}
+
+
+def test_many_people_on_two_servers_of_which_one_is_killed(
+    serving: Callable[..., Server], postgres_url: str, outside: Outside
+) -> None:
+    servers = [serving(outside.flows(), database=postgres_url).start() for _ in range(2)]
+    book = Ledger(*servers)
+    people = book.people(8)
+    for number in range(2):
+        assert book.wait_for_answers(40)
+        servers[number].kill()
+        assert book.wait_for_answers(10), "the other server goes on"
+        servers[number].start()
+        book.started()
+    assert book.wait_for_answers(40)
+    book.close(people)
 
 
 @pytest.fixture
@@ -140,53 +177,138 @@ def own_server() -> Iterator[PostgresServer]:
         server.remove()
 
 
+KEYS = """[keys]
+studio_key = "studio"
+chatbot_developer = "developer"
+clustaar_private = "private"
+"""
+
+
+def goes_away_fast(database: PostgresServer) -> None:
+    """As an operator stops it: connections are ended, what is open is rolled back."""
+    database.stop()
+
+
+def goes_away_at_once(database: PostgresServer) -> None:
+    """As a crash does: nobody is told, the log is replayed at the next start."""
+    database.stop(kills=True)
+
+
+@pytest.mark.parametrize("goes", [goes_away_fast, goes_away_at_once])
 def test_a_database_that_stops_under_load_is_503_until_it_is_back(
-    serving: Callable[..., Server], own_server: PostgresServer
+    serving: Callable[..., Server],
+    own_server: PostgresServer,
+    outside: Outside,
+    goes: Callable[[PostgresServer], None],
 ) -> None:
     url = own_server.create_database()
     own_server.upgrade(url)
-    server = serving(COUNTER, database=url).start()
-    stopped, ended = threading.Event(), threading.Event()
-    acknowledged: dict[str, list[int]] = {}
-    refused: list[httpx.Response] = []
-
-    def talk(user: str) -> None:
-        server.say(user, "go")
-        while not ended.is_set():
-            body = {
-                "bot_id": "bot",
-                "event": {
-                    "client": {"bot_id": "bot", "channel_id": "e2e", "user_id": user},
-                    "payload": {"content_type": "text", "content": {"text": "x"}},
-                    "metadata": {},
-                },
-            }
-            answer = server.request("POST", "/run", json=body)
-            if answer.status_code == 200:
-                text = answer.json()["messages"][0]["payload"]["content"]["text"]
-                acknowledged.setdefault(user, []).append(int(text.split()[0]))
-            else:
-                refused.append(answer)
-                time.sleep(0.05)
-
-    users = [f"user {n}" for n in range(6)]
-    with ThreadPoolExecutor(len(users)) as pool:
-        talks = [pool.submit(talk, user) for user in users]
-        until(lambda: len(acknowledged) == len(users))
-        own_server.stop()
-        stopped.set()
-        until(lambda: len(refused) > 20)
-        assert server.request("GET", "/readyz").status_code == 503
+    server = serving(outside.flows(), KEYS, database=url).start()
+    server.wait_for_words("/interlocutors/$id/reply")
+    book = Ledger(server)
+    people = book.people(8)
+    for _ in range(3):
+        assert book.wait_for_answers(40)
+        goes(own_server)
+        book.wait_for_refusals(20)
+        check_refusals_of_all_dialects(server)
         own_server.start()
-        before = sum(map(len, acknowledged.values()))
-        until(lambda: sum(map(len, acknowledged.values())) > before + 60)
-        ended.set()
-        for done in talks:
-            done.result()
-    assert {answer.status_code for answer in refused} == {503}
-    assert {answer.headers.get("retry-after") for answer in refused} == {"1"}
-    for user, numbers in acknowledged.items():
-        assert numbers == sorted(set(numbers))  # nothing lost that was told, nothing told twice
-        sent = [m for m in server.messages(user) if m["direction"] == "SEND"]
-        assert len(sent) == server.memories(user)["n"] >= numbers[-1]
+        assert book.wait_for_answers(40), "it does not recover by itself"
+    assert server.request("GET", "/readyz").status_code == 200
+    book.close(people)
+    for answer in book.refusals:
+        check_refusal(answer)
+    assert server.starts == 1
     assert server.stop() == 0
+
+
+def test_a_database_that_hangs_a_while_loses_nothing(
+    serving: Callable[..., Server], own_server: PostgresServer, outside: Outside
+) -> None:
+    url = own_server.create_database()
+    own_server.upgrade(url)
+    server = serving(outside.flows(), database=url).start()
+    book = Ledger(server)
+    people = book.people(8)
+    for _ in range(2):
+        assert book.wait_for_answers(40)
+        own_server.freeze()
+        answers = book.answers
+        time.sleep(3)
+        assert book.answers <= answers + len(people), "what is told is stored"
+        assert server.request("GET", "/livez").status_code == 200
+        own_server.thaw()
+        assert book.wait_for_answers(40), "it does not recover by itself"
+    book.close(people)
+    for answer in book.refusals:
+        check_refusal(answer)
+    assert server.stop() == 0
+
+
+def test_a_database_that_hangs_for_too_long_counts_as_gone_until_it_answers(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = own_server.create_database()
+    own_server.upgrade(url)
+    monkeypatch.setattr(postgres, "ANSWER_S", 0.5)
+    client = Client("bot", "e2e", "ann")
+    now = datetime.now(UTC)
+
+    async def ask() -> None:
+        storage = open_storage(url)
+        await storage.open()
+        try:
+            assert await storage.list_memories(client, now) == ()
+            own_server.freeze()
+            with pytest.raises(Unavailable):
+                await storage.list_memories(client, now)
+            own_server.thaw()
+            assert await storage.list_memories(client, now) == ()
+        finally:
+            await storage.close()
+
+    asyncio.run(ask())
+
+
+def check_refusal(answer: httpx.Response) -> None:
+    """In the shape of the engine's errors, with a time to come again."""
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["code"] == 503
+    assert answer.json()["message"]
+    assert "Traceback" not in answer.text
+
+
+def check_refusals_of_all_dialects(server: Server) -> None:
+    """Each in its own shape, as their clients expect errors."""
+    ready = server.request("GET", "/readyz")
+    assert ready.status_code == 503
+    assert ready.text, "it says why"
+    assert server.request("GET", "/livez").status_code == 200
+    event = {"payload": {"content_type": "text", "content": {"text": "x"}}, "metadata": {}}
+    chat = {"client": {"user_id": "ann"}, "request_id": str(uuid.uuid4()), **event}
+    query = {"query": "x", "sessionId": "session-of-ann"}
+    bot = bot_in_output(server)
+    made = {"type": "interlocutor", "userID": "ann"}
+    for path, body, header, shape in (
+        ("/v1/api/chat", chat, ("x-api-key", "studio"), {"statusCode", "error", "message"}),
+        ("/query", query, ("authorization", "Bearer developer"), {"timestamp", "status"}),
+        (
+            f"/bots/{bot}/interlocutors/clustaar_web_chat",
+            made,
+            ("authorization", "Bearer private"),
+            {"error"},
+        ),
+    ):
+        answer = server.request("POST", path, json=body, headers=dict([header]))
+        assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), (
+            path,
+            answer.text,
+        )
+        assert set(answer.json()) == shape, answer.text
+
+
+def bot_in_output(server: Server) -> str:
+    """The bot's id in the Clustaar dialect."""
+    line = next(line for line in server.output if "/interlocutors/clustaar" in line)
+    return line.partition("/bots/")[2].partition("/")[0]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from palaver.jobs.protocol import JobStatus, NewJob
 from palaver.model import Client, Event
@@ -141,9 +142,9 @@ def check_once(server: Server, receiver: Receiver) -> None:
 
 
 def test_serve_killed_in_a_job_goes_on_with_it(
-    serving: Callable[..., Server], gate: Gate, receiver: Receiver
+    serving: Callable[..., Server], database: str, gate: Gate, receiver: Receiver
 ) -> None:
-    server = serving(flows(gate), bot_settings(receiver)).start()
+    server = serving(flows(gate), bot_settings(receiver), database=database).start()
     server.say("ann", "hi")
     enqueue(server.database, scheduled())
     assert gate.arrived.wait(START_S)
@@ -156,6 +157,31 @@ def test_serve_killed_in_a_job_goes_on_with_it(
     server.start()
     check_once(server, receiver)
     wait_for(lambda: jobs_of(server.database) == [])
+
+
+def test_a_job_whose_processes_die_again_and_again_is_dead_with_the_reason(
+    serving: Callable[..., Server], database: str, gate: Gate, receiver: Receiver
+) -> None:
+    receiver.open()
+    server = serving(flows(gate), bot_settings(receiver), database=database).start()
+    server.say("ann", "hi")
+    attempts = 2
+    enqueue(server.database, replace(scheduled(), max_attempts=attempts))
+    for _ in range(attempts):
+        assert gate.arrived.wait(START_S)
+        server.kill()
+        gate.arrived.clear()
+        server.start()
+    wait_for(lambda: jobs_of(server.database, "dead"))
+    (job,) = jobs_of(server.database)
+    assert (job["task"], job["error"]) == ("event", "its workers died")
+    assert job["attempts"] >= attempts
+    assert not gate.arrived.is_set(), "it is not run again"
+    assert server.memories("ann") == {"n": 0}, "none of its turns happened"
+    gate.open()
+    assert palaver("jobs", "retry", str(job["id"]), "--database", server.database).returncode == 0
+    wait_for(lambda: server.memories("ann") == {"n": 1})
+    check_once(server, receiver)
 
 
 def test_jobs_can_be_listed_retried_and_cancelled_beside_a_server(
