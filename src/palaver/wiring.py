@@ -212,7 +212,7 @@ def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Cr
 def database_file(settings: ServerSettings) -> DatabaseFile | None:
     """The database, where it is a file."""
     path = sqlite_file(settings.database)
-    return None if path is None else SqliteFile(path)
+    return None if path is None else SqliteFile(path, _cipher(settings))
 
 
 def stored_database(settings: ServerSettings, tell: Progress) -> StoredDatabase | None:
@@ -220,7 +220,7 @@ def stored_database(settings: ServerSettings, tell: Progress) -> StoredDatabase 
     if settings.database.startswith(("postgresql:", "postgres:")):
         from palaver.storage.sql.pgcopies import PostgresDatabase
 
-        return PostgresDatabase(postgres_conninfo(settings.database), tell)
+        return PostgresDatabase(postgres_conninfo(settings.database), tell, _cipher(settings))
     return database_file(settings)
 
 

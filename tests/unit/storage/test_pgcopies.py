@@ -20,6 +20,7 @@ import palaver.storage.sql as package
 from palaver.errors import ConfigError, SchemaOutdated, StorageError, Unavailable
 from palaver.model import Client, JobStatus, NewJob
 from palaver.storage.copies import Copy, Health
+from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Storage
 from palaver.storage.sql import copies, pgcopies
 from palaver.storage.sql.copies import SqliteFile
@@ -300,7 +301,7 @@ async def test_check_finds_a_sound_database_sound(server: Any, postgres_url: str
         ("ALTER TABLE folder DROP COLUMN digest", "lacks folder.digest"),
         ("DELETE FROM client WHERE user_id = 'anna'", "1 rows of memory have no client"),
         ("INSERT INTO version (bot_id, version_id, engine_version, created_at, content, env)"
-         " VALUES ('b', 'v', '1', 1, 'x', 'y')", "1 rows of version have no content"),
+         " VALUES ('b', 'v', '1', 1, 'x', '{}')", "1 rows of version have no content"),
         ("SELECT setval('session_number_seq', 1, false)", "session.number goes up to 1"),
     ],
 )  # fmt: skip
@@ -316,6 +317,34 @@ async def test_check_finds_what_is_wrong(
         connection.execute(sql.encode())
     (problem,) = (await check(new_postgres_url)).problems
     assert words in problem
+
+
+async def test_check_opens_what_the_keys_given_should_open(
+    new_postgres_url: str, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(postgres_server.upgrade, new_postgres_url)
+    right, wrong = KeyRingCipher(["right"]), KeyRingCipher(["wrong"])
+    storage = open_storage(new_postgres_url, cipher=right)
+    await storage.open()
+    await write(storage, messages=said("secret"), remembered={"a": "1"}, answer=answer("k"))
+    await storage.close()
+    path = str(tmp_path / "copy.db")
+    await back_up(new_postgres_url, path)
+
+    def problems(cipher: KeyRingCipher | None) -> list[tuple[str, ...]]:
+        database = PostgresDatabase(new_postgres_url, cipher=cipher)
+        return [database.check().problems, SqliteFile(path, cipher).check().problems]
+
+    assert await asyncio.to_thread(problems, None) == [(), ()]
+    assert await asyncio.to_thread(problems, right) == [(), ()]
+    here, there = await asyncio.to_thread(problems, wrong)
+    assert here == there
+    assert [problem.split()[3] for problem in here] == ["answer", "memory", "turn"]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE turn SET messages = x'7b'")
+        connection.commit()
+    (problem,) = SqliteFile(path, right).check().problems
+    assert "1 rows of turn cannot be used, their messages" in problem
 
 
 async def test_check_of_sqlite_finds_loose_ends_which_are_restored_nevertheless(

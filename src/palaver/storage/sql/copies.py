@@ -16,9 +16,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
+from palaver.storage.cipher import Cipher
 from palaver.storage.copies import Copy, Health
+from palaver.storage.sql.bodies import Bodies
 from palaver.storage.sql.copyfiles import removed_on_failure, sha256_of, sync, told
-from palaver.storage.sql.layout import OURS, contents_of, loose_ends, tables_of
+from palaver.storage.sql.layout import OURS, contents_of, loose_ends, records_of, tables_of
 from palaver.storage.sql.migrate import lend_functions, load_migrations
 from palaver.storage.sql.moves import drop_log, moved_to, refuse_moved
 from palaver.storage.sql.sqlite import APPLICATION_ID, take_lock
@@ -35,11 +37,12 @@ contents = contents_of
 class SqliteFile:
     """`storage.copies.DatabaseFile` of SQLite."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, cipher: Cipher | None = None) -> None:
         self.path = self.name = path
+        self._cipher = cipher
 
     def check(self) -> Health:
-        return check(self.path)
+        return check(self.path, self._cipher)
 
     def back_up(self, target: str) -> Copy:
         return back_up(self.path, target)
@@ -148,8 +151,11 @@ def _put_aside(path: str) -> str | None:
 # --- health ------------------------------------------------------------------------------------
 
 
-def check(path: str) -> Health:
+def check(path: str, cipher: Cipher | None = None) -> Health:
     """Reads the whole database and its indexes. It may be in use.
+
+    Args:
+        cipher: keys that should open what is sealed.
 
     Raises:
         StorageError: there is no file, or it cannot be read at all.
@@ -158,11 +164,14 @@ def check(path: str) -> Health:
         health = _health(connection, path)
         if health.problems:
             return health
-        return replace(health, problems=loose_ends(tables_of(connection), _rows(connection)))
+        tables, bodies = tables_of(connection), Bodies(cipher)
+        rows = {table.name: bodies.read(table, records_of(connection, table)) for table in tables}
+        problems = (*bodies.problems(), *loose_ends(tables, _rows(connection)))
+    return replace(health, rows=rows, problems=problems)
 
 
 def _health(connection: sqlite3.Connection, path: str) -> Health:
-    """Without what only its own program can have done wrong."""
+    """Of the file and its schema, not of what the rows say."""
     connection.execute("BEGIN")
     problems = [
         f"damaged: {row[0]}"
@@ -182,10 +191,7 @@ def _health(connection: sqlite3.Connection, path: str) -> Health:
         problems.append(f"it was moved to {moved.target}")
     elif _shape(connection) != _expected_shape():
         problems.append("its tables are not those of this schema: restore a backup")
-    rows = {}
-    if not problems:
-        rows = {name: content.rows for name, content in contents(connection).items()}
-    return Health(path, _bytes_of(connection), schema, rows, tuple(problems))
+    return Health(path, _bytes_of(connection), schema, {}, tuple(problems))
 
 
 def _rows(connection: sqlite3.Connection) -> Callable[[str], list[tuple[Any, ...]]]:

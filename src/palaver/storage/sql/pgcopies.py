@@ -15,8 +15,10 @@ from importlib.resources import files
 from typing import Final
 
 from palaver.errors import StorageError
+from palaver.storage.cipher import Cipher
 from palaver.storage.copies import Copy, Health, Progress, TableContent
 from palaver.storage.sql import copies
+from palaver.storage.sql.bodies import Bodies
 from palaver.storage.sql.copyfiles import removed_on_failure, sha256_of, sync, told
 from palaver.storage.sql.layout import Table, loose_ends, records_of, tables_of
 from palaver.storage.sql.migrate import load_migrations
@@ -40,11 +42,15 @@ class PostgresDatabase:
 
     Args:
         conninfo: a libpq URL.
+        cipher: keys that should open what is sealed.
     """
 
-    def __init__(self, conninfo: str, tell: Progress = no_progress) -> None:
+    def __init__(
+        self, conninfo: str, tell: Progress = no_progress, cipher: Cipher | None = None
+    ) -> None:
         self._conninfo = conninfo
         self._tell = tell
+        self._cipher = cipher
         self.name = PgSession(conninfo).where
 
     def has_data(self) -> bool:
@@ -63,19 +69,14 @@ class PostgresDatabase:
             schema = session.schema()
             problems = _schema_problems(session, schema)
             if not problems:
+                bodies = Bodies(self._cipher)
                 for table in expected_tables():
-                    rows[table.name] = self._count(session, table)
+                    records = self._watched("reading", table, session.records(table))
+                    rows[table.name] = bodies.read(table, records)
+                problems += bodies.problems()
                 problems += loose_ends(expected_tables(), session.run)
                 problems += _numbering_problems(session)
         return Health(self.name, size, schema, rows, tuple(problems))
-
-    def _count(self, session: PgSession, table: Table) -> int:
-        """Reads and decodes every row."""
-        row, count = table.recorder.row, 0
-        for record in self._watched("reading", table, session.records(table)):
-            row(record)
-            count += 1
-        return count
 
     # --- backup ------------------------------------------------------------------------------
 
