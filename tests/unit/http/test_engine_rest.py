@@ -614,6 +614,19 @@ def test_all_memories_of_a_client_together_have_a_limit(caller: Caller) -> None:
     assert "setting max_memory_bytes" in answer.json()["message"]
 
 
+@pytest.mark.parametrize(("length", "status"), [(1000, 200), (1001, 400), (50_000, 400)])
+def test_the_id_of_a_bot_has_a_length_that_databases_can_find(
+    caller: Caller, length: int, status: int
+) -> None:
+    bot_id = "b" * length
+    client = {**EVENT["client"], "bot_id": bot_id}
+    assert run(caller, event=event(client=client)).status_code == status
+    answer = caller.send("GET", f"/state?bot_id={bot_id}&channel_id=c&user_id=u", key=KEY)
+    assert answer.status_code == status
+    stored = caller.send("POST", "/bots", {**BOT, "id": bot_id}, key=KEY)
+    assert stored.status_code == (201 if status == 200 else status)
+
+
 def test_memory_keys_are_words() -> None:
     for key in ("_", "1a", "a_1", "k" * 255, "größe_2", "1_000"):
         decode.check_memory_key(key)

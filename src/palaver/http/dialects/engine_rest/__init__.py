@@ -158,6 +158,7 @@ class EngineRest(Dialect):
         raise Forbidden("The X-Api-Key is missing or is not one of this server's.")
 
     def _canonical(self, bot_id: str) -> str:
+        decode.check_bot_id(bot_id)
         loaded = self.services.bots.find(bot_id)
         return bot_id if loaded is None else loaded.id
 

@@ -224,6 +224,16 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(min(max(seconds, 0), 253_402_300_799), UTC)
 
 
+MAX_BOT_ID_BYTES: Final = 1000
+"""Far more than an id has; databases cannot index texts of any length."""
+
+
+def check_bot_id(bot_id: str) -> None:
+    """Raises Malformed for an id that no database could find a bot by."""
+    if len(bot_id.encode()) > MAX_BOT_ID_BYTES:
+        raise Malformed(f"bot_id is longer than {MAX_BOT_ID_BYTES} bytes.")
+
+
 # --- memory keys -------------------------------------------------------------------------------
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:[eE][0-9]+)?|inf|infinity|nan", re.IGNORECASE)
