@@ -234,9 +234,10 @@ def to_json(value: Value, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) -> 
 
 
 def _nested_json(value: Value) -> Json:
-    tag = wrapper_of(value)
     inner = _json_of(value.data, _nested_json)
-    return inner if tag is None else {"content_type": tag, "content": inner}
+    if value.meta is None or (tag := wrapper_of(value)) is None:
+        return inner
+    return {"content_type": tag, "content": inner}
 
 
 def bare_items(items: Items, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) -> Json:
@@ -246,15 +247,15 @@ def bare_items(items: Items, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) 
 
 def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
     kind = data.__class__
+    if kind is str or kind is int or kind is bool or data is None:
+        return data  # type: ignore[return-value]
     if isinstance(data, Items):
         return [nested(item) for item in data]
     if isinstance(data, Members):
         return {key: nested(member) for key, member in data.items()}
-    if kind is float:
-        return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
     if kind is ClosureData:
         return {"_closure": data.node.source}  # type: ignore[union-attr]
-    return data  # type: ignore[return-value]
+    return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
 
 
 def from_json(json: Json, at: Position = NOWHERE) -> Value:

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final, TypeAlias
 
 from palaver.csml import nodes
+from palaver.csml.compiler.fixed import is_fixed, kept
 from palaver.csml.compiler.names import looked_at
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
@@ -114,7 +115,7 @@ def _component(node: nodes.Call, unit: Unit, descriptor: Any) -> Evaluate:
             raise located(error, at) from None
         return finish(result, at, None, arguments)
 
-    return component
+    return kept(component) if is_fixed(node, unit) else component
 
 
 def _builtin(node: nodes.Call, unit: Unit) -> Evaluate:

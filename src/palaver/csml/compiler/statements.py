@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
+
 from palaver.csml import nodes
 from palaver.csml.compiler.assigning import assign_member
 from palaver.csml.compiler.calls import compile_call, recaptured
 from palaver.csml.compiler.elements import compile_elements, resolver
 from palaver.csml.compiler.elements import follow as follow_path
 from palaver.csml.compiler.expressions import compile_expression, pay_for_joining, text_at
+from palaver.csml.compiler.fixed import is_fixed
 from palaver.csml.compiler.names import SPECIAL, lookup, store
 from palaver.csml.failures import NOT_ASSIGNED, BudgetExceeded, RunError
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
-from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
+from palaver.csml.state import Back, ConversationOver, Frame, Jump, Limits, Run, Unit
 from palaver.csml.stdlib.costs import pay_for_output
 from palaver.csml.stdlib.methods import located
 from palaver.csml.texts import bare_items, json_text, to_json, to_text
@@ -32,10 +35,10 @@ from palaver.csml.values import (
     content_type_of,
     share,
 )
-from palaver.effects import Goto, Log
+from palaver.effects import Goto, Log, Say
 
 if TYPE_CHECKING:
-    from palaver.types import JsonObject
+    from palaver.types import Json, JsonObject
 
 Execute: TypeAlias = Callable[[Frame], int]
 
@@ -72,7 +75,28 @@ def _say(node: nodes.Say, unit: Unit) -> Execute:
         run.say(payload_of(run, value))
         return 0
 
-    return say
+    return _once(say) if is_fixed(node.value, unit) else say
+
+
+def _once(say: Execute) -> Execute:
+    """Says the same message each time, once `say` has made it. Nobody changes messages."""
+    known: Say | None = None
+
+    def say_again(frame: Frame) -> int:
+        nonlocal known
+        effects = frame.run.effects
+        if known is not None:
+            frame.run.say(known.payload)
+            return 0
+        said = len(effects)
+        signal = say(frame)
+        only = effects[-1]
+        if len(effects) == said + 1 and isinstance(only, Say):
+            is_error = only.payload.get("content_type") == "error"  # names the flow that ran it
+            known = None if is_error else only
+        return signal
+
+    return say_again
 
 
 def payload_of(run: Run, value: Value) -> JsonObject:
@@ -81,6 +105,8 @@ def payload_of(run: Run, value: Value) -> JsonObject:
     if data is None:
         return {"content_type": "text", "content": {"text": None}}
     limit = run.limits.payload_bytes
+    if isinstance(data, Members) and (small := _small_content(value, run.limits)) is not None:
+        return {"content_type": content_type_of(value), "content": small}
     if isinstance(data, Items | Members):
         try:
             text = json_text(value, limit, run.limits.nesting)
@@ -102,6 +128,24 @@ def payload_of(run: Run, value: Value) -> JsonObject:
     if isinstance(data, ClosureData):
         return {"content_type": "closure", "content": to_json(value)}
     return {"content_type": "text", "content": {"text": text}}
+
+
+def _small_content(value: Value, limits: Limits) -> Json:
+    """The content of an object that is certainly within the limits; None: it may not be.
+
+    What is said then needs no text only to be measured: `json_text` writes nothing but numbers
+    longer than msgspec does, and those `LONGER_NUMBERS` times at most.
+    """
+    try:
+        content = to_json(value, limits.payload_bytes, limits.nesting)
+    except BudgetExceeded:
+        return None
+    is_small = LONGER_NUMBERS * len(msgspec.json.encode(content)) < limits.payload_bytes
+    return content if is_small else None
+
+
+LONGER_NUMBERS: Final = 6
+"""`1e-5` is `0.00001`."""
 
 
 def too_large(limit: int, at: Position) -> RunError:

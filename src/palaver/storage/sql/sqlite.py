@@ -136,7 +136,8 @@ class SqliteDriver:
         if self.writer is not None:
             return await self.writer.submit(unit, is_long=is_long)
         job = Job(unit, None)
-        self.runner.run_group((job,))
+        if self.runner.begin() and self.runner.stage((job,)):
+            self.runner.commit((job,))
         if job.error is not None:
             raise job.error
         return job.changed
