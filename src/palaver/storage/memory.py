@@ -34,12 +34,14 @@ from palaver.storage.cursors import (
     cursor_from_position,
     position_from_cursor,
 )
-from palaver.storage.local import LocalTurn
+from palaver.storage.local import LocalTurns
 from palaver.storage.memory_jobs import MemoryJobs
 from palaver.storage.protocol import (
     BotStamp,
     ClientState,
     ClientWrite,
+    Leased,
+    OpenTurn,
     Page,
     StoredAnswer,
     TurnWrite,
@@ -116,6 +118,7 @@ class MemoryStorage(MemoryJobs):
         self._sessions: dict[str, tuple[int, Session]] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self._digests: dict[str, str] = {}
+        self._local = LocalTurns(self)
 
     async def open(self) -> None:
         self._is_open = True
@@ -159,9 +162,9 @@ class MemoryStorage(MemoryJobs):
         *,
         repeat: tuple[str, str] | None = None,
         waits: bool = False,
-    ) -> LocalTurn:
+    ) -> OpenTurn | Leased:
         answer = None if repeat is None else await self.find_answer(*repeat, now)
-        return LocalTurn(self, answer)
+        return self._local.begin(client, answer)
 
     async def commit_turn(self, write: TurnWrite) -> None:
         await self.check()
@@ -492,6 +495,12 @@ class MemoryStorage(MemoryJobs):
     async def delete_expired(self, now: datetime) -> int:
         await self.check()
         purged = 0
+        for kept in self._answers.values():
+            for key, (_, answer) in list(kept.items()):
+                if answer.created_at < now - ANSWER_AGE:
+                    del kept[key]
+                    purged += 1
+        answered = {owner for kept in self._answers.values() for owner, _ in kept.values()}
         for client, record in list(self._clients.items()):
             before = len(record.conversations) + len(record.memories) + len(record.turns)
             record.conversations = {
@@ -506,13 +515,8 @@ class MemoryStorage(MemoryJobs):
             if is_over(record.expires_at, now):
                 purged += record.hold is not None or record.previous_bot is not None
                 record.hold = record.held_at = record.previous_bot = None
-                if not left and not await self.jobs_of_client(client):
+                if not left and client not in answered and not await self.jobs_of_client(client):
                     del self._clients[client]
-        for kept in self._answers.values():
-            for key, (_, answer) in list(kept.items()):
-                if answer.created_at < now - ANSWER_AGE:
-                    del kept[key]
-                    purged += 1
         return purged
 
 

@@ -90,6 +90,16 @@ async def test_a_client_of_whom_there_are_only_jobs_is_found_while_there_are(
     assert await storage.clients_of_user("pizza", "anna") == ()
 
 
+async def test_a_client_of_whom_there_is_only_an_answer_is_found_while_it_is_kept(
+    storage: Storage,
+) -> None:
+    await write(storage, answer=answer("k"), expires_at=NOW - SECOND)
+    await storage.delete_expired(NOW)
+    assert await storage.clients_of_user("pizza", "anna") == (ANNA,)
+    await storage.delete_expired(NOW + 25 * HOUR)
+    assert await storage.clients_of_user("pizza", "anna") == ()
+
+
 async def test_jobs_are_counted_by_queue(storage: Storage) -> None:
     assert await storage.job_figures(datetime.now(UTC)) == ()
     begun = datetime.now(UTC)
