@@ -8,7 +8,7 @@ says, durably, or raised a StorageError and did nothing. Reads see every finishe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -125,7 +125,7 @@ class Page(Generic[T]):
 class OpenTurn(Protocol):
     """A client's turn that is held: nobody else writes a turn of the client meanwhile.
 
-    Ends with `commit` or `abandon`; `abandon` after that does nothing.
+    Ends with `commit` or `abandon`; `abandon` is called in any case.
     """
 
     @property
@@ -133,7 +133,7 @@ class OpenTurn(Protocol):
         """What was kept under the repeat key when the turn began."""
         ...
 
-    async def load(self, client: Client, now: datetime) -> ClientState:
+    def load(self, client: Client, now: datetime) -> Awaitable[ClientState]:
         """As `Turns.load_client`; also of another client, when the turn goes on with its bot. It
         then holds that client too.
 

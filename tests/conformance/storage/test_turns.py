@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 
-from palaver.errors import StorageError, Unavailable
+from palaver.errors import ConversationBusy, StorageError, Unavailable
 from palaver.model import Client
-from palaver.storage.protocol import ClientState, ClientWrite, Storage, TurnWrite
+from palaver.storage import local
+from palaver.storage.protocol import (
+    ClientState,
+    ClientWrite,
+    Leased,
+    OpenTurn,
+    Storage,
+    TurnWrite,
+)
+from palaver.storage.sql import guard
 from palaver.types import JsonObject
 
 from .makers import (
@@ -50,6 +60,66 @@ async def test_a_turn_is_read_back_whole(storage: Storage) -> None:
     assert await storage.load_client(ANNA, NOW) == ClientState(
         opened, hold, previous, {"drink": '"tea"', "n": "1"}
     )
+
+
+OTHER = Client("other", "web", "anna")
+
+
+async def begun(storage: Storage, client: Client) -> OpenTurn:
+    turn = await storage.begin_turn(client, NOW)
+    assert not isinstance(turn, Leased)
+    return turn
+
+
+async def test_a_turn_that_switches_keeps_others_from_both_clients(storage: Storage) -> None:
+    await write(storage, OTHER, hold={"n": 1})
+    turn = await begun(storage, ANNA)
+    await turn.lease()
+    for _ in range(2):
+        assert (await turn.load(OTHER, NOW)).hold == {"n": 1}
+    assert await storage.begin_turn(OTHER, NOW) == Leased(ANY, is_same=False)
+    parts = (ClientWrite(ANNA, NOW), ClientWrite(OTHER, NOW, hold={"n": 2}))
+    await turn.commit(TurnWrite(parts))
+    await turn.abandon()
+    turn = await begun(storage, OTHER)
+    assert (await turn.load(OTHER, NOW)).hold == {"n": 2}
+    await turn.abandon()
+
+
+async def test_a_turn_that_switches_waits_for_the_other_client(storage: Storage) -> None:
+    first, second = await begun(storage, OTHER), await begun(storage, ANNA)
+    await first.lease()
+    await second.lease()
+    switching = asyncio.ensure_future(second.load(OTHER, NOW))
+    await asyncio.sleep(0.05)
+    assert not switching.done()
+    await first.commit(TurnWrite((ClientWrite(OTHER, NOW, hold={"n": 1}),)))
+    await first.abandon()
+    assert (await switching).hold == {"n": 1}
+    await second.abandon()
+
+
+async def test_of_turns_that_switch_into_each_other_one_gives_up(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (guard, local):
+        monkeypatch.setattr(module, "BESIDE_MOMENT_S", 0.05)
+    first, second = await begun(storage, ANNA), await begun(storage, OTHER)
+    results: list[str] = []
+
+    async def switch(turn: OpenTurn, target: Client) -> None:
+        await turn.lease()
+        try:
+            await turn.load(target, NOW)
+            results.append("stored")
+        except ConversationBusy:
+            results.append("gave up")
+        await turn.abandon()
+
+    await asyncio.gather(switch(first, OTHER), switch(second, ANNA))
+    assert results == ["gave up", "stored"]
+    for client in (ANNA, OTHER):
+        await (await begun(storage, client)).abandon()
 
 
 async def test_clients_are_apart(storage: Storage) -> None:

@@ -120,6 +120,10 @@ class SharedTurn:
         key, now_us = client_key(client), us_from_time(now)
         if self._is_over or (key in self._held and self._transaction is None):
             return await self._turns.load_client(client, now)
+        if self._transaction is not None and key in self._held:
+            _, load = self._turns.lock_and_load(key, now_us)
+            (rows,) = await self._transaction.run([load])
+            return self._turns.state_from_rows(rows, now_us)
         if self._transaction is not None:
             found = await _lock(self._turns, self._transaction, client, now_us)
             if not self._is_taken(found):
@@ -140,9 +144,9 @@ class SharedTurn:
                 found = await _lock(self._turns, transaction, client, now_us, rows=rows)
                 if not self._is_taken(found):
                     lease = (key, self._turns.owner, None, LEASE_US)
-                    await transaction.commit([(self._turns.statement("take_lease"), [lease])])
+                    self._turns.leases[key] = self  # before anybody can see the lease
                     self._held[key] = Held(key, found.lock.fence + 1, found.is_new)
-                    self._turns.leases[key] = self
+                    await transaction.commit([(self._turns.statement("take_lease"), [lease])])
                     return self._turns.state_from_rows(found.rows[1], now_us)
             finally:
                 await transaction.rollback()
@@ -172,10 +176,11 @@ class SharedTurn:
             (key, self._turns.owner, self._request if key == self._key else None, LEASE_US)
             for key in self._held
         ]
+        for key in self._held:
+            self._turns.leases[key] = self  # before anybody can see the lease
         await transaction.commit([(self._turns.statement("take_lease"), leases)])
         for key, held in self._held.items():
             self._held[key] = held._replace(fence=held.fence + 1)
-            self._turns.leases[key] = self
         self._is_leased = True
         self._renewing = asyncio.create_task(self._renew())
 
@@ -233,10 +238,9 @@ class SharedTurn:
         return unit
 
     def _forget_leases(self) -> None:
-        if self._is_leased:
-            for key in self._held:
-                if self._turns.leases.get(key) is self:
-                    del self._turns.leases[key]
+        for key in self._held:
+            if self._turns.leases.get(key) is self:
+                del self._turns.leases[key]
 
     def _stop_renewing(self) -> None:
         if self._renewing is not None:

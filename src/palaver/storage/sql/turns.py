@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from palaver.model import Client, Conversation, Status
-from palaver.storage.local import LocalTurn
+from palaver.storage.local import LocalTurns
 from palaver.storage.protocol import (
     ClientState,
     ClientWrite,
@@ -75,6 +75,7 @@ class SqlTurns(SqlPart):
         self._save_memory = queries["save_memory"]
         self._append_turn = queries["append_turn"]
         self._shared = cast("SharedDriver", driver) if driver.is_shared else None
+        self._local = LocalTurns(self)
         self.owner = os.urandom(16)
         """Who this process is in the leases that it takes."""
         self.leases: dict[bytes, SharedTurn] = {}
@@ -130,7 +131,7 @@ class SqlTurns(SqlPart):
         if self._shared is not None:
             return await begin_shared_turn(self, self._shared, client, now, repeat, waits=waits)
         answer = None if repeat is None else await self.find_answer(*repeat, now)
-        return LocalTurn(self, answer)
+        return self._local.begin(client, answer)
 
     async def commit_turn(self, write: TurnWrite) -> None:
         unit = self.plan(write)
