@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "new": "Make a small working bot.",
     "keys": "List, show and rotate credentials.",
     "users": "Export or erase a person's data.",
-    "db": "Check, back up, restore and upgrade the database.",
+    "db": "Check, back up, restore, upgrade and move the database.",
     "worker": "Run jobs only, beside servers on PostgreSQL.",
     "jobs": "List, retry and cancel jobs.",
     "doctor": "Is this deployment sound? Each finding says what to do.",

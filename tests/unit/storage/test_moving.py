@@ -492,3 +492,22 @@ async def test_sealed_rows_move_as_they_are(
     with pytest.raises(StorageError, match="encrypted"):
         await messages_of(storage)
     await storage.close()
+
+
+async def test_a_target_that_goes_away_leaves_the_source_alone(
+    server: Storage, path: str, new_postgres_url: str
+) -> None:
+    def tell(what: str, table: str, rows: int) -> None:
+        if (what, table) == ("comparing", "memory"):
+            with psycopg.connect(new_postgres_url, autocommit=True) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'palaver db'"
+                )
+
+    with pytest.raises(Unavailable):
+        await move(path, new_postgres_url, tell)
+    await remember(server, {"a": "1"})
+    with closing(sqlite3.connect(path)) as source:
+        assert not moves.has_log(source)
+    assert (await move(path, new_postgres_url)).tables["turn"].rows == 3
