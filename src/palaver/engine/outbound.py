@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import httpcore
-import httpx
 import msgspec
 
 from palaver.csml.stdlib.app import NO_ENDPOINT
@@ -29,6 +28,7 @@ from palaver.engine import hops, mailer
 from palaver.engine.addresses import BadAddress, WebAddress, parse_address
 from palaver.engine.guard import Guard, GuardedBackend, Refused, Resolver
 from palaver.engine.hops import Hop, Redirects
+from palaver.engine.tls import client_context
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,7 @@ class Outbound:
 
     Args:
         resolve: looks names up; for tests.
-        tls: the trusted certificates; for tests. By default those of `httpx`
-            (`SSL_CERT_FILE` and `SSL_CERT_DIR` are respected).
+        tls: the trusted certificates; for tests. By default those of `tls.client_context`.
         observer: is told of every call.
     """
 
@@ -109,8 +108,7 @@ class Outbound:
             resolve=resolve,
         )
         self._observer = observer
-        self._tls = tls or httpx.create_ssl_context()
-        # A context of its own for mail: the HTTP library writes its protocols into the one it uses.
+        self._tls = tls
         self._mail_tls = tls
         self._pools: dict[bool, httpcore.AsyncConnectionPool] = {}
         self._mail_threads: ThreadPoolExecutor | None = None
@@ -324,8 +322,9 @@ class Outbound:
     def _pool(self, *, verify: bool) -> httpcore.AsyncConnectionPool:
         pool = self._pools.get(verify)
         if pool is None:
+            tls = self._tls if verify else None
             pool = self._pools[verify] = httpcore.AsyncConnectionPool(
-                ssl_context=self._tls if verify else httpx.create_ssl_context(verify=False),
+                ssl_context=tls or client_context(verify=verify),
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=MAX_CONNECTIONS // 10,
                 keepalive_expiry=KEEPALIVE_S,
@@ -363,7 +362,7 @@ class Outbound:
         if self._mail_threads is None:
             self._mail_threads = ThreadPoolExecutor(MAIL_THREADS, "palaver-mail")
         if self._mail_tls is None:
-            self._mail_tls = httpx.create_ssl_context()
+            self._mail_tls = client_context()
         delivery = mailer.Delivery(mail, addresses, seconds, self._mail_tls)
         loop = asyncio.get_running_loop()
         try:
