@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,42 +73,46 @@ class Service:
 @asynccontextmanager
 async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> AsyncIterator[Service]:
     """Opens everything, serves the folders (none: the bots of the database), closes it again."""
-    clock = SystemClock()
     storage = open_storage(settings.database, cipher=_cipher(settings))
-    await storage.open()
-    metrics = Metrics(storage.gauges)
-    tracing = find_tracing()
-    outbound = Outbound(
-        _outbound_settings(settings), observer=tracing.calls(metrics) if tracing else metrics
-    )
-    callbacks = Callbacks(outbound)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(storage.close)
+        await storage.open()
+        house = _House(settings, storage)
+        stack.push_async_callback(house.outbound.aclose)
+        stack.push_async_callback(house.callbacks.finish, FINISH_S)
+        await house.watcher.begin()  # before anything is read, so that no change is missed
+        await _load(house.service, folders, await storage.bot_ids())
+        async with house.upkeep():
+            yield house.service
 
-    runner: Runner | None = None
 
-    def after(ask: Ask, result: Result) -> None:
-        note_secrets_of(ask, result)
-        callbacks.after_turn(ask, result)
-        if runner is not None and ask.notice_retries:
-            runner.wake()
+class _House:
+    """The parts of a service, each given what it needs."""
 
-    try:
-        scenarios = Scenarios(scenario_builder(settings))
+    def __init__(self, settings: ServerSettings, storage: Storage) -> None:
+        clock = SystemClock()
+        metrics = Metrics(storage.gauges)
+        tracing = find_tracing()
+        self.outbound = Outbound(
+            _outbound_settings(settings), observer=tracing.calls(metrics) if tracing else metrics
+        )
+        self.callbacks = Callbacks(self.outbound)
         bots = Bots(
             storage,
-            scenarios,
-            outbound,
+            Scenarios(scenario_builder(settings)),
+            self.outbound,
             clock,
             modules_url=settings.modules_url,
             modules_auth=settings.modules_auth,
         )
         engine = Engine(
             storage,
-            outbound,
+            self.outbound,
             clock,
             _engine_settings(settings),
             load_other=bots.other,
             load_build=bots.build,
-            after=after,
+            after=self._after_turn,
             jobs_of=jobs_of,
         )
         access = Access(
@@ -117,36 +121,34 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         bots.on_serve = access.renew
         metrics.waiting = engine.waiting
         metrics.jobs = lambda: storage.job_figures(clock.now())
-        chat = Chat(engine, callbacks, tracing.turns(metrics) if tracing else metrics)
-        events = Events(bots, chat, clock)
-        tasks = Tasks([expire_task(storage, clock), notify_task(outbound), events.task()])
-        if settings.jobs:
-            runner = _runner(settings, storage, tasks, clock)
+        chat = Chat(engine, self.callbacks, tracing.turns(metrics) if tracing else metrics)
         services = Services(chat, bots, access, storage, clock, settings, metrics.fresh_page)
-        app = Application(
-            _dialects(services),
-            clock=clock,
-            limits=BodyLimits(settings.max_body_bytes, settings.max_json_depth),
-            cors_origins=settings.cors_origins,
-            on_error=metrics.answered_error,
-        )
-        service = Service(tracing.application(app) if tracing else app, bots, access)
-        watcher = Watcher(storage, bots, access)
-        await watcher.begin()  # before anything is read, so that no change is missed
-        await _load(service, folders, await storage.bot_ids())
-        upkeep = [asyncio.create_task(watcher.run())]
+        app = _application(services, metrics)
+        self.service = Service(tracing.application(app) if tracing else app, bots, access)
+        self.watcher = Watcher(storage, bots, access)
+        events = Events(bots, chat, clock)
+        tasks = Tasks([expire_task(storage, clock), notify_task(self.outbound), events.task()])
+        self._runner = _runner(settings, storage, tasks, clock) if settings.jobs else None
+
+    def _after_turn(self, ask: Ask, result: Result) -> None:
+        note_secrets_of(ask, result)
+        self.callbacks.after_turn(ask, result)
+        if self._runner is not None and ask.notice_retries:
+            self._runner.wake()
+
+    @asynccontextmanager
+    async def upkeep(self) -> AsyncIterator[None]:
+        """What goes on beside requests: looking for changes, running jobs."""
+        runner = self._runner
+        tasks = [asyncio.create_task(self.watcher.run())]
         if runner is not None:
-            upkeep.append(asyncio.create_task(runner.run()))
+            tasks.append(asyncio.create_task(runner.run()))
         try:
-            yield service
+            yield
         finally:
             if runner is not None:
                 await runner.stop(FINISH_S)
-            await _cancel(upkeep)
-    finally:
-        await callbacks.finish(FINISH_S)
-        await outbound.aclose()
-        await storage.close()
+            await _cancel(tasks)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -171,9 +173,16 @@ async def _load(service: Service, folders: Sequence[BotFolder], stored: Sequence
             await service.access.admit(loaded, {})
 
 
-def _dialects(services: Services) -> list[Dialect]:
-    dialects = [make_dialect(name, services) for name in CLASSES]
-    return [*dialects, Operations(services, dialects)]
+def _application(services: Services, metrics: Metrics) -> Application:
+    settings = services.settings
+    dialects: list[Dialect] = [make_dialect(name, services) for name in CLASSES]
+    return Application(
+        [*dialects, Operations(services, dialects)],
+        clock=services.clock,
+        limits=BodyLimits(settings.max_body_bytes, settings.max_json_depth),
+        cors_origins=settings.cors_origins,
+        on_error=metrics.answered_error,
+    )
 
 
 @asynccontextmanager
