@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ import httpx
 import pytest
 
 from palaver import wiring
-from palaver.config import BotSettings, KeySettings, ServerSettings
+from palaver.config import BotSettings, KeySettings
 from palaver.folder import BotFolder
 from palaver.http.dialects import CLASSES
 from palaver.http.dialects.chatbot.people import Profile, new_person, profile_of
@@ -23,6 +22,7 @@ from palaver.model import Bot, Client, Flow, Person, Session
 from palaver.services.aliases import hex_alias
 from palaver.storage.memory import MemoryStorage
 from palaver.storage.protocol import TurnWrite
+from tests.unit.http import house as houses
 from tests.unit.http.fakes import NOW
 
 TEA, OTHER = "tea", "5c418eb73bb708000bd10002"
@@ -91,8 +91,8 @@ class MovableClock:
         self.moment += timedelta(seconds=seconds)
 
 
-class House:
-    """A served Palaver and one who calls it."""
+class House(houses.House):
+    TOKEN = DEVELOPER
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = MovableClock()
@@ -101,11 +101,9 @@ class House:
         monkeypatch.setattr(wiring, "CLASSES", served)
         monkeypatch.setattr(wiring, "SystemClock", lambda: self.clock)
         monkeypatch.setattr(wiring, "open_storage", lambda url, **_: self.storage)
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
-        self.runner.run(self._open())
+        super().__init__()
 
-    async def _open(self) -> None:
+    def folders(self) -> list[BotFolder]:
         commands = {"Order": ("/order", "TEA"), "Cellar": ("/cellar",)}
         flows = tuple(Flow(n, n, text, commands.get(n, ())) for n, text in FLOWS.items())
         tea = BotSettings(
@@ -133,35 +131,7 @@ class House:
                 "digest",
             ),
         ]
-        settings = ServerSettings(database=":memory:")
-        service = await self.stack.enter_async_context(wiring.build(settings, folders))
-        transport = httpx.ASGITransport(app=service.app)
-        self.http = await self.stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://test")
-        )
-
-    def close(self) -> None:
-        self.runner.run(self.stack.aclose())
-        self.runner.close()
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = DEVELOPER,
-        raw: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        given = {"authorization": f"Bearer {token}"} if token else {}
-        content = raw if raw is not None or body is None else json.dumps(body).encode()
-        return await self.http.request(
-            method, path, content=content, headers={**given, **(headers or {})}
-        )
-
-    def send(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        return self.runner.run(self.call(method, path, body, **more))
+        return folders
 
     def refused(self, status: int, method: str, path: str, body: Any = None, **more: Any) -> str:
         """A call that must be refused; its message."""

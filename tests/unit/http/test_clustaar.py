@@ -7,7 +7,6 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import httpx
 import pytest
 
 from palaver import wiring
-from palaver.config import BotSettings, KeySettings, ServerSettings
+from palaver.config import BotSettings, KeySettings
 from palaver.folder import BotFolder
 from palaver.http.dialects import CLASSES
 from palaver.http.dialects.clustaar.auth import read_interlocutor_token
 from palaver.model import Bot, Flow
 from palaver.services.aliases import hex_alias
+from tests.unit.http import house as houses
 
 TEA = "5c418eb73bb708000bd10001"
 OTHER = "other bot"
@@ -77,46 +77,13 @@ def folder(bot_id: str, keys: KeySettings) -> BotFolder:
     return BotFolder(Path(), bot, BotSettings(id=bot_id, name="Tea", keys=keys), {}, "digest")
 
 
-class House:
-    """A served Palaver and one who calls it."""
+class House(houses.House):
+    TOKEN = TOKEN
 
-    def __init__(self) -> None:
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
-        self.runner.run(self._open())
-
-    async def _open(self) -> None:
+    def folders(self) -> list[BotFolder]:
         tea = folder(TEA, KeySettings(clustaar_token=TOKEN, clustaar_private=PRIVATE))
         other = folder(OTHER, KeySettings(clustaar_token=SINGLE, clustaar_private=SINGLE))
-        settings = ServerSettings(database=":memory:")
-        service = await self.stack.enter_async_context(wiring.build(settings, [tea, other]))
-        transport = httpx.ASGITransport(app=service.app)
-        self.http = await self.stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://test")
-        )
-
-    def close(self) -> None:
-        self.runner.run(self.stack.aclose())
-        self.runner.close()
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = TOKEN,
-        raw: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        given = {"authorization": f"Bearer {token}"} if token else {}
-        content = raw if raw is not None or body is None else json.dumps(body).encode()
-        return await self.http.request(
-            method, path, content=content, headers={**given, **(headers or {})}
-        )
-
-    def send(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        return self.runner.run(self.call(method, path, body, **more))
+        return [tea, other]
 
     def create(self, user: str = "u", query: str = "", **more: Any) -> Any:
         body = {"type": "interlocutor", "userID": user, **more}
