@@ -7,8 +7,9 @@ value in a loop; who passed a value may then recurse into it. Spec: product.md Â
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final, TypeAlias, TypeVar
 
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.source import NOWHERE
@@ -19,6 +20,35 @@ MAX_TEXT: Final = 16 * 1024 * 1024
 
 MAX_NESTING: Final = 64
 """Arrays and objects within one another; the default of the setting `max_json_depth`."""
+
+
+PORTION: Final = 2_000
+"""Members that are gone through between two payments; a fraction of a millisecond."""
+
+Pay: TypeAlias = Callable[[int], object]
+"""Pays for so many members while they are gone through; lets other clients go on."""
+
+T = TypeVar("T")
+
+
+def free(members: int) -> None:
+    """Nobody pays."""
+
+
+def in_portions(values: Iterable[T], count: int, pay: Pay) -> Iterable[T]:
+    """The same `count` values, paid for while they come."""
+    if count > PORTION:
+        return _portions(values, pay)
+    if pay is not free:
+        pay(count)
+    return values
+
+
+def _portions(values: Iterable[T], pay: Pay) -> Iterator[T]:
+    rest = iter(values)
+    while portion := list(islice(rest, PORTION)):
+        pay(len(portion))
+        yield from portion
 
 
 def too_large(limit: int) -> BudgetExceeded:
@@ -37,7 +67,12 @@ class NestedTooDeep(ValueError):
 
 
 def check_value(
-    value: Value, limit: int = MAX_TEXT, nesting: int = MAX_NESTING, *, captured: bool = False
+    value: Value,
+    limit: int = MAX_TEXT,
+    nesting: int = MAX_NESTING,
+    pay: Pay = free,
+    *,
+    captured: bool = False,
 ) -> None:
     """Refuses a value whose JSON would be larger than `limit` bytes or so, or nested too deep.
 
@@ -48,8 +83,12 @@ def check_value(
     """
     left = limit
     waiting = [value]
-    containers = 0
+    containers = passed = 0
     while waiting:
+        passed += 1
+        if passed == PORTION:
+            pay(passed)
+            passed = 0
         data = waiting.pop().data
         kind = data.__class__
         left -= 2
@@ -98,7 +137,9 @@ def _children(data: Data) -> Iterable[Value]:
     return data.captured.values() if isinstance(data, ClosureData) else ()
 
 
-def check_kept(what: str, values: Mapping[str, Value], limit: int, nesting: int) -> None:
+def check_kept(
+    what: str, values: Mapping[str, Value], limit: int, nesting: int, pay: Pay = free
+) -> None:
     """Refuses variables that are too large, or nested too deep, to be kept beyond the turn.
 
     Args:
@@ -108,7 +149,7 @@ def check_kept(what: str, values: Mapping[str, Value], limit: int, nesting: int)
         BudgetExceeded: names the variable, and the place where its value was made.
     """
     try:
-        check_value(Value(Members(values)), limit, nesting + 1, captured=True)
+        check_value(Value(Members(values)), limit, nesting + 1, pay, captured=True)
     except BudgetExceeded as error:
         for name, value in values.items():
             try:

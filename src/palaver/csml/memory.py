@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from palaver.csml.bounds import check_kept
+from palaver.csml.bounds import Pay, check_kept, free
 from palaver.csml.texts import from_memory, to_memory
 from palaver.csml.values import ClosureData, Value
 from palaver.effects import Forget, Remember
@@ -106,7 +106,7 @@ class Memories:
             self._forgotten[name] = None
             self._changed.pop(name, None)
 
-    def changes(self, limits: Limits) -> Iterator[Forget | Remember]:
+    def changes(self, limits: Limits, pay: Pay = free) -> Iterator[Forget | Remember]:
         """What the turn changed: forgotten ones first, then the last value of each changed one."""
         if self._forgets_all:
             yield Forget(None)
@@ -114,6 +114,6 @@ class Memories:
         if forgotten:
             yield Forget(forgotten)
         changed = {name: self._values[name] for name in self._changed}
-        check_kept("memory", changed, limits.value_bytes, limits.nesting)
+        check_kept("memory", changed, limits.value_bytes, limits.nesting, pay)
         for name, value in changed.items():
-            yield Remember(name, to_memory(value))
+            yield Remember(name, to_memory(value, pay))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from palaver.csml import nodes
-from palaver.csml.bounds import check_kept
+from palaver.csml.bounds import Pay, check_kept, free
 from palaver.csml.compiler.statements import LEAVE, RETURN
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
@@ -68,12 +68,14 @@ def run(
     """
     state = _state(program, inputs, host, limits, on_slice)
     effects = state.effects
+    pay: Pay = state.spend
     try:
         _drive(state, program, inputs)
     except ConversationOver:
         effects.append(End())
     except BudgetExceeded as error:
         effects.append(Fail(state.placed(error.text, error.at), error.limit))
+        pay = free  # what was remembered before a limit is kept
     except ArithmeticFailed as error:
         effects.append(Fail(state.placed(error.text, error.at, state.home)))
     except RunError as error:
@@ -82,7 +84,7 @@ def run(
         text = f"the program is nested deeper than max_depth ({limits.depth}) allows"
         effects.append(Fail(state.placed(text), "max_depth"))
     try:
-        effects.extend(list(state.memories.changes(limits)))
+        effects.extend(list(state.memories.changes(limits, pay)))
     except BudgetExceeded as error:
         effects.append(Fail(state.placed(error.text, error.at), error.limit))
     return effects
@@ -326,8 +328,8 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
 def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObject:
     """What is stored at a hold. Spec: csml-engine-runtime §6.1. Secrets are left out."""
     kept = {name: value for name, value in frame.locals.items() if not value.is_wholly_secure}
-    check_kept("variable", kept, state.limits.value_bytes, state.limits.nesting)
-    variables = {name: to_hold(value) for name, value in kept.items()}
+    check_kept("variable", kept, state.limits.value_bytes, state.limits.nesting, state.spend)
+    variables = {name: to_hold(value, state.spend) for name, value in kept.items()}
     return {
         "index": {"command_index": held.number, "loop_index": [*reversed(state.loops)]},
         "step_vars": variables,

@@ -19,7 +19,10 @@ from palaver.csml.bounds import (
     MAX_NESTING,
     MAX_TEXT,
     NestedTooDeep,
+    Pay,
     check_value,
+    free,
+    in_portions,
     too_deep,
     too_large,
 )
@@ -258,12 +261,16 @@ def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
     return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
 
 
-def from_json(json: Json, at: Position = NOWHERE) -> Value:
-    """A value from decoded JSON (§4.7). Raises: SoftError for ints from 2^63 to 2^64-1."""
-    return Value(data_from_json(json, at), at)
+def from_json(json: Json, at: Position = NOWHERE, pay: Pay = free) -> Value:
+    """A value from decoded JSON (§4.7). Raises: SoftError for ints from 2^63 to 2^64-1.
+
+    Args:
+        pay: pays for the members while they are made.
+    """
+    return Value(data_from_json(json, at, pay), at)
 
 
-def data_from_json(json: Json, at: Position) -> Data:
+def data_from_json(json: Json, at: Position, pay: Pay = free) -> Data:
     kind = json.__class__
     if kind is str or kind is bool or json is None:
         return json  # type: ignore[return-value]
@@ -272,8 +279,10 @@ def data_from_json(json: Json, at: Position) -> Data:
     if kind is float:
         return json  # type: ignore[return-value]
     if kind is list:
-        return Items([Value(data_from_json(item, at), at) for item in json])  # type: ignore[union-attr]
-    return Members({key: Value(data_from_json(item, at), at) for key, item in json.items()})  # type: ignore[union-attr]
+        items = in_portions(json, len(json), pay)  # type: ignore[arg-type]
+        return Items([Value(data_from_json(item, at, pay), at) for item in items])
+    members = in_portions(json.items(), len(json), pay)  # type: ignore[union-attr,arg-type]
+    return Members({key: Value(data_from_json(item, at, pay), at) for key, item in members})
 
 
 def int_from_json(number: int) -> int | float:
@@ -292,12 +301,17 @@ _NEGATIVE_ZERO = re.compile(r'"(?>(?:[^"\\]++|\\.?)*)"?|-0(?![0-9.eE])', re.DOTA
 """Strings (to step over them), and the one integer that is a float in JSON (§4.7)."""
 
 
+_NEGATIVE_ZERO_AT_ALL = re.compile(r"-0(?![0-9.eE])")
+"""Rules most texts out at the speed of a search."""
+
+
 def parse_json(text: str, nesting: int = MAX_NESTING) -> Json:
     """Strict JSON. Raises: ValueError for what is not JSON, NestedTooDeep for what is too deep."""
-    if "-0" in text:
-        text = _NEGATIVE_ZERO.sub(lambda found: "-0.0" if found[0] == "-0" else found[0], text)
     try:
         json: Json = msgspec.json.decode(text)
+        if "-0" in text and _NEGATIVE_ZERO_AT_ALL.search(text):
+            whole = _NEGATIVE_ZERO.sub(lambda found: "-0.0" if found[0] == "-0" else found[0], text)
+            json = msgspec.json.decode(whole)
     except RecursionError:
         raise NestedTooDeep(nesting) from None
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
@@ -322,28 +336,34 @@ def _check_nesting(json: Json, nesting: int) -> None:
 # --- the persistent form -----------------------------------------------------------------------
 
 
-def to_memory(value: Value) -> Json:
-    """The form kept in memories and holds, with info where there is any (§7.4)."""
-    form = _stored(value, inside_object=False)
+def to_memory(value: Value, pay: Pay = free) -> Json:
+    """The form kept in memories and holds, with info where there is any (§7.4).
+
+    Args:
+        pay: pays for the members while they are written.
+    """
+    form = _stored(value, pay, inside_object=False)
     info = value.info
     if info is None:
         return form
     return {"_additional_info": _json_of(info, _nested_json), "value": form}
 
 
-def to_hold(value: Value) -> Json:
+def to_hold(value: Value, pay: Pay = free) -> Json:
     """The form kept with a hold: as a memory's, without info (§9, `Or`)."""
-    return _stored(value, inside_object=False)
+    return _stored(value, pay, inside_object=False)
 
 
-def _stored(value: Value, *, inside_object: bool) -> Json:
+def _stored(value: Value, pay: Pay, *, inside_object: bool) -> Json:
     data = value.data
     if value.is_wholly_secure:
         return None  # what came from a hold_secure is never stored (product.md §5)
     if isinstance(data, Items):
-        return [_stored(item, inside_object=inside_object) for item in data]
+        items = in_portions(data, len(data), pay)
+        return [_stored(item, pay, inside_object=inside_object) for item in items]
     if isinstance(data, Members):
-        members: Json = {key: _stored(item, inside_object=True) for key, item in data.items()}
+        entries = in_portions(data.items(), len(data), pay)
+        members: Json = {key: _stored(item, pay, inside_object=True) for key, item in entries}
         tag = value.meta.content_type if value.meta and value.meta.content_type else "object"
         if inside_object and tag == "object":
             return members
@@ -352,7 +372,7 @@ def _stored(value: Value, *, inside_object: bool) -> Json:
         return {
             "_closure": {
                 "source": data.node.source,
-                "captured": {name: to_memory(item) for name, item in data.captured.items()},
+                "captured": {name: to_memory(item, pay) for name, item in data.captured.items()},
             }
         }
     if isinstance(data, float) and not math.isfinite(data):

@@ -75,6 +75,10 @@ def test_what_was_said_before_a_limit_stays_said() -> None:
     talk = Talk("start: say 1 remember x = 2 while (true) { }", limits=Limits(instructions=1000))
     assert talk()[0] == "1"
     assert talk.remembered == {"x": 2}
+    flow = "start: say 1 remember x = [].init(3000) while (true) { }"
+    talk = Talk(flow, limits=Limits(instructions=20_000))
+    assert talk()[0] == "1"
+    assert talk.remembered == {"x": [None] * 3000}
 
 
 def test_a_budget_is_no_error_that_a_condition_swallows() -> None:
@@ -347,3 +351,35 @@ def test_work_that_does_not_grow_is_not_charged_more(what: str, start: str, body
         return len(slices)
 
     assert spent(40_000) <= 2 * spent(20_000) + 1
+
+
+# --- giving way --------------------------------------------------------------------------------
+
+MANY = "[" + "1," * 200_000 + "1]"
+
+LONG_WORK: list[tuple[str, str]] = [
+    ("reading JSON", "do z = event.from_json()"),
+    ("remembering", "remember z = event.from_json()"),
+    ("holding", "do z = event.from_json() hold"),
+    ("joining", 'do z = event.from_json().join(",")'),
+    ("reversing", "do z = event.from_json().reverse()"),
+    ("shuffling", "do z = event.from_json().shuffle()"),
+    ("a part", "do z = event.from_json().slice(1)"),
+    ("two together", "do a = event.from_json() do z = a.append(a)"),
+    ("searching", "do z = event.from_json().index_of(2)"),
+    ("writing YAML", 'do z = {"a": event.from_json()}.to_yaml()'),
+    ("splitting", 'do z = event.split(",")'),
+    ("encoding", "do z = event.encode_uri_component()"),
+    ("decoding", 'do z = event.replace_all("1,", "%31").decode_uri_component()'),
+    ("entities", 'do z = event.replace_all("1,", "&lt;").decode_html_entities()'),
+]
+
+
+@pytest.mark.parametrize(("what", "body"), LONG_WORK, ids=[what for what, _ in LONG_WORK])
+def test_long_work_gives_way_in_between(what: str, body: str) -> None:
+    """Each is one call; in it others get their turns, a look at the clock every `SLICE`."""
+    looks: list[int] = []
+    talk = Talk(f"start: {body} say 1", on_slice=lambda: looks.append(1))
+    talk(MANY)
+    assert talk.failure is None
+    assert len(looks) >= 3

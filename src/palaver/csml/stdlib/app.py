@@ -64,5 +64,5 @@ def _result(run: Run, answer: HttpAnswer, at: Position) -> Value:
     if not isinstance(body, dict) or "data" not in body:
         raise SoftError(NO_DATA)
     data = body["data"]
-    value = run.interpolate(data) if isinstance(data, str) else from_json(data, at)
+    value = run.interpolate(data) if isinstance(data, str) else from_json(data, at, run.spend)
     return with_facts(value, answer, at)

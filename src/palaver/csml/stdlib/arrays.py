@@ -8,12 +8,14 @@ the method (§12.2), but a limit of the turn stays one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from palaver.csml.bounds import in_portions
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.operators import Allowance, equal_within
 from palaver.csml.source import Position
-from palaver.csml.stdlib.costs import paid_text, pay_for_members, pay_for_text
+from palaver.csml.stdlib.costs import paid_members, paid_text, pay_for_members, pay_for_text
 from palaver.csml.stdlib.generic import GENERIC
 from palaver.csml.stdlib.slices import slice_bounds
 from palaver.csml.stdlib.table import ANY, Methods, Result
@@ -53,9 +55,9 @@ def _items(this: Value) -> Items:
     return this.data  # type: ignore[return-value]
 
 
-def _shared(values: Iterable[Value]) -> Items:
-    """An array of elements that another array has too."""
-    return Items([share(value) for value in values])
+def _shared(run: Run, values: Iterable[Value], count: int) -> Items:
+    """An array of `count` elements that another array has too; paid for."""
+    return Items([share(value) for value in paid_members(run, values, count)])
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -75,9 +77,9 @@ def is_empty(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Re
 def find(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """All elements strictly equal to the value (§4.6)."""
     items = _items(this)
-    run.spend(len(items))
     allowance = Allowance(run.spend)
-    found = _shared(item for item in items if equal_within(item, args[0], allowance))
+    walk = in_portions(items, len(items), run.spend)
+    found = Items([share(item) for item in walk if equal_within(item, args[0], allowance)])
     allowance.settle()
     return found
 
@@ -86,9 +88,9 @@ def find(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
 def index_of(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """The first index of a strictly equal element, or -1."""
     items = _items(this)
-    run.spend(len(items))
     allowance = Allowance(run.spend)
-    found = (index for index, item in enumerate(items) if equal_within(item, args[0], allowance))
+    walk = enumerate(in_portions(items, len(items), run.spend))
+    found = (index for index, item in walk if equal_within(item, args[0], allowance))
     index = next(found, -1)
     allowance.settle()
     return index
@@ -101,10 +103,9 @@ def join(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
     if not isinstance(separator, str):
         raise SoftError(_JOIN)
     items = _items(this)
-    run.spend(len(items))
     pieces = []
     total = len(separator) * max(0, len(items) - 1)
-    for item in items:
+    for item in in_portions(items, len(items), run.spend):
         piece = paid_text(run, item)
         pieces.append(piece)
         total += len(piece)
@@ -137,9 +138,8 @@ def shuffle(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Res
 
 def shuffled(run: Run, items: Items) -> Items:
     """A copy in an order by chance (Fisher and Yates)."""
-    pay_for_members(run, len(items))
-    copy = _shared(items)
-    for last in range(len(copy) - 1, 0, -1):
+    copy = _shared(run, items, len(items))
+    for last in in_portions(range(len(copy) - 1, 0, -1), len(copy), run.spend):
         other = run.host.below(last + 1)
         copy[last], copy[other] = copy[other], copy[last]
     return copy
@@ -149,15 +149,13 @@ def shuffled(run: Run, items: Items) -> Items:
 def slice_(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     items = _items(this)
     start, end = slice_bounds(args, len(items))
-    pay_for_members(run, end - start)
-    return _shared(items[start:end])
+    return _shared(run, items[start:end], end - start)
 
 
 @ARRAY.add("reverse", 0, "reverse() => [Literal]")
 def reverse(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     items = _items(this)
-    pay_for_members(run, len(items))
-    return _shared(reversed(items))
+    return _shared(run, reversed(items), len(items))
 
 
 @ARRAY.add("append", 1, "append(other_array: [Literal]) => [Literal]")
@@ -167,17 +165,16 @@ def append(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Resu
     if not isinstance(other, Items) or content_type_of(args[0]) != "array":
         raise SoftError(_INSERT_AT)  # the reference's text, of another method
     items = _items(this)
-    pay_for_members(run, len(items) + len(other))
-    return _shared([*items, *other])
+    return _shared(run, chain(items, other), len(items) + len(other))
 
 
 @ARRAY.add("flatten", 0, "flatten() => [Literal]")
 def flatten(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """One level of arrays dissolved."""
     items = _items(this)
-    parts = [item.data if isinstance(item.data, Items) else (item,) for item in items]
-    pay_for_members(run, len(items) + sum(map(len, parts)))
-    return _shared(value for part in parts for value in part)
+    walk = in_portions(items, len(items), run.spend)
+    parts = [item.data if isinstance(item.data, Items) else (item,) for item in walk]
+    return _shared(run, chain.from_iterable(parts), sum(map(len, parts)))
 
 
 @ARRAY.add("init", 1, _INIT)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from palaver.csml.bounds import NestedTooDeep, too_large
+from palaver.csml.bounds import NestedTooDeep, Pay, too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib import entities, uri
+from palaver.csml.stdlib.costs import TEXT_BYTES
 from palaver.csml.stdlib.table import Methods, Result
 from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.stdlib.yaml import parse_yaml, yaml_of
@@ -40,14 +41,14 @@ def _text(this: Value) -> str:
 @TEXT_CONVERSIONS.add("from_json", usage="from_json() => object")
 def json_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     text = _text(this)
-    run.spend(len(text) // 4 + 1)
+    run.spend(len(text) // TEXT_BYTES + 1)
     try:
         json = parse_json(text, run.limits.nesting)
     except NestedTooDeep as error:
         raise SoftError(f"[from_json] the text is {error}") from None
     except ValueError:
         raise SoftError("[from_json] [!] string to object failed]") from None
-    return from_json(json, at)
+    return from_json(json, at, run.spend)
 
 
 @TEXT_CONVERSIONS.add("to_json", usage="to_json() => obj")
@@ -58,7 +59,7 @@ def document_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Positi
         document = _document(text, lambda nodes: run.spend(nodes * NODE_COST), run.limits.nesting)
     except NestedTooDeep as error:
         raise SoftError(f"[to_json] the text is {error}") from None
-    return from_json(document, at)
+    return from_json(document, at, run.spend)
 
 
 def _document(text: str, pay: Callable[[int], None], nesting: int) -> Json:
@@ -80,7 +81,7 @@ def _document(text: str, pay: Callable[[int], None], nesting: int) -> Json:
 @OBJECT_CONVERSIONS.add("to_xml", usage="to_xml() => string")
 def value_to_xml(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     try:
-        text = xml_of(this, run.limits.value_bytes)
+        text = xml_of(this, run.limits.value_bytes, run.spend)
     except ValueError:
         raise SoftError("Object can not be converted to xml") from None
     return _paid(run, text)
@@ -88,7 +89,7 @@ def value_to_xml(run: Run, this: Value, args: tuple[Value, ...], at: Position) -
 
 @OBJECT_CONVERSIONS.add("to_yaml", usage="to_yaml() => string")
 def value_to_yaml(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    return _paid(run, yaml_of(this, run.limits.value_bytes))
+    return _paid(run, yaml_of(this, run.limits.value_bytes, run.spend))
 
 
 def _paid(run: Run, text: str) -> str:
@@ -102,7 +103,9 @@ def _paid(run: Run, text: str) -> str:
 # --- texts -------------------------------------------------------------------------------------
 
 
-def _rewriting(name: str, usage: str, rewrite: Callable[[str], str], complaint: str = "") -> None:
+def _rewriting(
+    name: str, usage: str, rewrite: Callable[[str, Pay], str], complaint: str = ""
+) -> None:
     """Declares a method without arguments that gives another text.
 
     Args:
@@ -111,7 +114,7 @@ def _rewriting(name: str, usage: str, rewrite: Callable[[str], str], complaint: 
 
     def method(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
         try:
-            return _paid(run, rewrite(_text(this)))
+            return _paid(run, rewrite(_text(this), run.spend))
         except ValueError:
             raise SoftError(complaint) from None
 

@@ -6,14 +6,17 @@ made from author data may be larger than `limits.value_bytes`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from palaver.csml.bounds import too_large
+from palaver.csml.bounds import in_portions, too_large
 from palaver.csml.texts import JSON_BYTES, json_text, to_text
 from palaver.csml.values import Items, Members, Value
 
 if TYPE_CHECKING:
     from palaver.csml.state import Run
+
+T = TypeVar("T")
 
 LEAST_MEMBER_BYTES: Final = 2
 """What a member takes at least when its container is stored: a digit and a comma."""
@@ -31,6 +34,18 @@ def pay_for_members(run: Run, count: int) -> None:
     if count * LEAST_MEMBER_BYTES > limit:
         raise too_large(limit)
     run.spend(count)
+
+
+def paid_members(run: Run, values: Iterable[T], count: int) -> Iterable[T]:
+    """The values of a container to be made, paid for while they come: others go on in between.
+
+    Raises:
+        BudgetExceeded: it would be too large, or the turn has done enough.
+    """
+    limit = run.limits.value_bytes
+    if count * LEAST_MEMBER_BYTES > limit:
+        raise too_large(limit)
+    return in_portions(values, count, run.spend)
 
 
 def pay_for_text(run: Run, length: int) -> None:

@@ -6,22 +6,39 @@ import re
 from html.entities import html5
 from typing import Final
 
-_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+from palaver.csml.bounds import Pay, free
+
 _ENTITY = re.compile("&([^;]*);")
 _NUMBER = re.compile("#(?:[xX]([0-9a-fA-F]+)|([0-9]+))")
 _MAX_DIGITS: Final = 8
 
 
-def encode_entities(text: str) -> str:
+def encode_entities(text: str, pay: Pay = free) -> str:
     """`&`, `<` and `>` as entities; quotes stay."""
-    return text.translate(_ESCAPES)
+    pay(len(text) // TEXT_BYTES)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def decode_entities(text: str) -> str:
+def decode_entities(text: str, pay: Pay = free) -> str:
     """Named (HTML 5), decimal and hexadecimal entities as characters; what is none stays."""
-    # without the cut, every `&` behind the last `;` would be searched to the end of the text
-    end = text.rfind(";") + 1
-    return _ENTITY.sub(_decoded, text[:end]) + text[end:]
+    pieces = []
+    start = 0
+    # No entity goes beyond a `;`, so a text is cut behind one. Behind the last one nothing is
+    # searched: every `&` there would be followed to the end of the text.
+    last = text.rfind(";") + 1
+    while start < last:
+        end = text.find(";", min(start + CUT, last - 1)) + 1
+        pay(CUT // 4)
+        pieces.append(_ENTITY.sub(_decoded, text[start:end]))
+        start = end
+    return "".join(pieces) + text[last:]
+
+
+CUT: Final = 32_768
+"""Characters between two payments."""
+
+TEXT_BYTES: Final = 256
+"""Characters that are replaced for an instruction."""
 
 
 def _decoded(found: re.Match[str]) -> str:

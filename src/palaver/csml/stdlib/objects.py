@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.csml.failures import NOT_ASSIGNED, SoftError
 from palaver.csml.source import Position
-from palaver.csml.stdlib.costs import pay_for_members
+from palaver.csml.stdlib.costs import paid_members
 from palaver.csml.stdlib.generic import GENERIC
 from palaver.csml.stdlib.table import Methods, Result
 from palaver.csml.values import Items, Members, Value, share
@@ -44,16 +44,15 @@ def _key(value: Value, wrong_type: str) -> str:
 def keys(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """The names of the members, in the order of their insertion."""
     members = _members(this)
-    pay_for_members(run, len(members))
-    return Items([Value(key, at) for key in members])
+    return Items([Value(key, at) for key in paid_members(run, members, len(members))])
 
 
 @OBJECT.add("values", 0, "values() => array")
 def values(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """The members, in the order of `keys`."""
     members = _members(this)
-    pay_for_members(run, len(members))
-    return Items([share(value) for value in members.values()])
+    values = paid_members(run, members.values(), len(members))
+    return Items([share(value) for value in values])
 
 
 @OBJECT.add("length", 0, "length() => int")
@@ -99,8 +98,8 @@ def assign(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Resu
     if not isinstance(other, Members):
         raise SoftError(_ASSIGN)
     members = _members(this)
-    pay_for_members(run, len(other))
-    for key, value in list(other.items()):  # a list, in case it is the receiver
+    pairs = list(other.items())  # a list, in case it is the receiver
+    for key, value in paid_members(run, pairs, len(pairs)):
         members[key] = share(value)
     return None
 

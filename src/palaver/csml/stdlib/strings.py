@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
-from palaver.csml.stdlib.costs import pay_for_members, pay_for_text
+from palaver.csml.stdlib.costs import paid_members, pay_for_members, pay_for_text
 from palaver.csml.stdlib.generic import GENERIC
 from palaver.csml.stdlib.numbers import add_to_strings
 from palaver.csml.stdlib.regex import Pattern, compile_pattern
@@ -194,9 +194,9 @@ def split(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Resul
     (separator,) = _strings(args, _SPLIT)
     text = _text(run, this)
     count = len(text) + 2 if separator == "" else text.count(separator) + 1
-    pay_for_members(run, count * _PIECE_COST)
+    pay_for_members(run, count * (_PIECE_COST - 1))
     pieces = ["", *text, ""] if separator == "" else text.split(separator)
-    return Items([Value(piece, at) for piece in pieces])
+    return Items([Value(piece, at) for piece in paid_members(run, pieces, count)])
 
 
 # --- regular expressions -----------------------------------------------------------------------

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from urllib.parse import quote, unquote
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from palaver.csml.bounds import Pay, free
+
+CUT: Final = 16_384
+"""Characters between two payments."""
 
 
-def encode_component(text: str) -> str:
+def encode_component(text: str, pay: Pay = free) -> str:
     """Every byte but `A–Z a–z 0–9 - _ . ~` percent-encoded."""
-    return quote(text, safe="", errors="replace")
+    return "".join(quote(part, safe="", errors="replace") for part in _parts(text, pay))
 
 
-def decode_component(text: str) -> str:
+def decode_component(text: str, pay: Pay = free) -> str:
     """Percent-decoded; a `%` without two digits stays, `+` stays.
 
     Raises:
         ValueError: the bytes are no UTF-8.
     """
-    return unquote(text, errors="strict")
+    return _bytes(text, pay).decode("utf-8")
 
 
-def encode_uri(text: str) -> str:
+def encode_uri(text: str, pay: Pay = free) -> str:
     """An address with the values of its query and fragment percent-encoded anew."""
-    return _rewritten(text, encode_component)
+    return _rewritten(text, lambda part: encode_component(part, pay))
 
 
-def decode_uri(text: str) -> str:
+def decode_uri(text: str, pay: Pay = free) -> str:
     """An address with the values of its query and fragment percent-decoded, twice."""
-    return _rewritten(text, _decode_lossy)
+    return _rewritten(text, lambda part: _bytes(part, pay).decode("utf-8", "replace"))
 
 
 def _decode_lossy(text: str) -> str:
     return unquote(text, errors="replace")
+
+
+def _bytes(text: str, pay: Pay) -> bytes:
+    """The bytes that a percent-encoded text stands for; lone surrogates are no UTF-8."""
+    parts = _parts(text, pay)
+    return b"".join(unquote_to_bytes(part.encode("utf-8", "surrogatepass")) for part in parts)
+
+
+def _parts(text: str, pay: Pay) -> Iterator[str]:
+    """The text in parts, paid for; none ends within a `%XX`."""
+    start = 0
+    while start < len(text):
+        end = start + CUT
+        while "%" in text[end - 2 : end] and end < len(text):
+            end += 1
+        pay(CUT // 8 if end < len(text) else (len(text) - start) // 8)
+        yield text[start:end]
+        start = end
 
 
 def _rewritten(text: str, convert: Callable[[str], str]) -> str:

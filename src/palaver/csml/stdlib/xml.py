@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
-from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, NestedTooDeep, too_large
+from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, PORTION, NestedTooDeep, too_large
 from palaver.csml.stdlib.documents import Pay, decimal, free, whole
 from palaver.csml.texts import float_text, scalar_json, wrapper_of
 from palaver.csml.values import ClosureData, Data, Items, Members, Value
@@ -243,17 +243,19 @@ def _scalar(text: str) -> Json:
 # --- writing -----------------------------------------------------------------------------------
 
 
-def xml_of(value: Value, limit: int = MAX_TEXT) -> str:
+def xml_of(value: Value, limit: int = MAX_TEXT, pay: Pay = free) -> str:
     """An object's members as elements, keys sorted, nothing escaped; the object itself has none.
 
     Args:
         limit: characters; more raise BudgetExceeded.
+        pay: pays for the members while they are written.
 
     Raises:
         ValueError: there is an array in it.
     """
     out: list[str] = []
     left = limit
+    written = 0
     stack: list[tuple[Iterator[tuple[str, Value]], str]] = [(_members(value.data), "")]
     while stack:
         entries, closing = stack[-1]
@@ -266,6 +268,9 @@ def xml_of(value: Value, limit: int = MAX_TEXT) -> str:
             stack.append((_nested(entry[1]), f"</{entry[0]}>"))
         else:
             piece = f"<{entry[0]}>{_text(entry[1].data)}</{entry[0]}>"
+        written += 1
+        if written % PORTION == 0:
+            pay(PORTION)
         left -= len(piece)
         if left < 0:
             raise too_large(limit)

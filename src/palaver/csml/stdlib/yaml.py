@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, NestedTooDeep, too_large
+from palaver.csml.bounds import MAX_NESTING, MAX_TEXT, PORTION, NestedTooDeep, too_large
 from palaver.csml.stdlib.documents import Pay, bounded, decimal, free, whole
 from palaver.csml.texts import float_json, scalar_json, wrapper_of
 from palaver.csml.values import ClosureData, Data, Items, Members, Value, numeric
@@ -279,14 +279,16 @@ _ESCAPES: Final = {
 _Entries = Iterator[tuple[str | None, Value]]
 
 
-def yaml_of(value: Value, limit: int = MAX_TEXT) -> str:
+def yaml_of(value: Value, limit: int = MAX_TEXT, pay: Pay = free) -> str:
     """A block style document, keys sorted, ending with a newline.
 
     Args:
         limit: characters; more raise BudgetExceeded.
+        pay: pays for the members while they are written.
     """
     out: list[str] = ["---\n"]
     left = limit
+    written = 0
     stack: list[tuple[_Entries, int]] = []
     entries = _entries(value.data)
     if entries is None:
@@ -309,6 +311,9 @@ def yaml_of(value: Value, limit: int = MAX_TEXT) -> str:
             piece = margin + ("- " if key is None else f"{_string(key)}:\n")
         else:
             piece = f"{margin}{'-' if key is None else _string(key) + ':'} {_leaf(member.data)}\n"
+        written += 1
+        if written % PORTION == 0:
+            pay(PORTION)
         left -= len(piece)
         if left < 0:
             raise too_large(limit)

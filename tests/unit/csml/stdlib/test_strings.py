@@ -221,11 +221,17 @@ def test_results_are_bounded(this: str, name: str, args: list[Any]) -> None:
     assert caught.value.limit == "max_value_bytes"
 
 
-@pytest.mark.parametrize(("name", "args"), [("split", ["a"]), ("match", ["a"]), ("from_json", [])])
+@pytest.mark.parametrize(("name", "args"), [("split", ["a"]), ("match", ["a"])])
 def test_work_is_paid_for(name: str, args: list[Any]) -> None:
     run = FakeRun(limits=Limits(instructions=1_000))
     with pytest.raises(BudgetExceeded):
         call(STRING, name, "a" * 10_000, *args, run=run)
+
+
+def test_what_a_json_text_holds_is_paid_for() -> None:
+    run = FakeRun(limits=Limits(instructions=1_000))
+    with pytest.raises(BudgetExceeded):
+        call(STRING, "from_json", f"[{'1,' * 2_000}1]", run=run)
 
 
 def test_new_pieces_are_created_at_the_method() -> None:
