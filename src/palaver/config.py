@@ -10,6 +10,7 @@ environment (`PALAVER_` + name in capitals) and options, the last winning. Spec:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -506,7 +507,8 @@ def server_settings(
     for known in settings_of(ServerSettings):
         for variable in (known.metadata["engine_variable"], f"PALAVER_{known.name.upper()}"):
             if variable and environment.get(variable, "") != "":
-                values[known.name] = _from_variable(known, variable, environment[variable])
+                with contextlib.suppress(_Ignored):
+                    values[known.name] = _from_variable(known, variable, environment[variable])
     values |= {name: value for name, value in options.items() if value is not None}
     return ServerSettings(**values)
 
@@ -526,12 +528,16 @@ def _agreed(tables: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     return values
 
 
+class _Ignored(Exception):
+    """A variable counts as not set."""
+
+
 def _from_variable(known: dataclasses.Field[Any], variable: str, written: str) -> Any:
     try:
         return known.metadata["read"](EnvironmentText(written))
     except Wrong as wrong:
         if variable == "STEP_LIMIT":  # the reference ignores one that is no number (engine §8)
-            return known.default
+            raise _Ignored from wrong
         raise UsageError(f"{variable} in the environment must be {wrong}") from wrong
 
 

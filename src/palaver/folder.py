@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +72,7 @@ def read_folders(
 ) -> tuple[BotFolder, ...]:
     """Reads several bots that are to be served together, reporting all problems of all at once.
 
-    Raises: as `read_folder`; FolderError also when two have the same id.
+    Raises: as `read_folder`; FolderError also when two have the same id or key.
     """
     folders: list[BotFolder] = []
     problems: list[Problem] = []
@@ -88,9 +88,24 @@ def read_folders(
             reason = f"the bot id {folder.bot.id!r} is also that of {first}"
             hint = "give one of them another [bot] id in its palaver.toml"
             problems.append(_folder_problem(folder.path, "duplicate-bot", reason, hint))
+    problems += _shared_keys(folders)
     if problems:
         raise FolderError(problems)
     return tuple(folders)
+
+
+def _shared_keys(folders: Sequence[BotFolder]) -> Iterator[Problem]:
+    """A key says which bot is meant, so no two may have it; engine keys open all bots anyway."""
+    seen: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        for name, key in folder.settings.keys.given().items():
+            first = seen.setdefault((name, key), folder.path)
+            if first is not folder.path and name != "engine_key":
+                reason = (
+                    f"its {name} is also that of {first}, so it would not tell which bot is meant"
+                )
+                hint = f"give one of them another [keys] {name}, or none"
+                yield _folder_problem(folder.path, "duplicate-key", reason, hint)
 
 
 def read_components(folder: Path) -> tuple[JsonObject, tuple[Problem, ...]]:

@@ -95,6 +95,7 @@ def test_chat_talks_to_a_running_server_with_the_key_it_was_given(
     assert "No tea." in second.stdout, "the same person goes on"
     wrong = palaver("chat", "--url", server.url, "--key", "wrong", cwd=tmp_path, stdin="hi\n")
     assert "Tea?" not in wrong.stdout
+    assert wrong.returncode == 1, "a program that pipes lines must know"
     assert "Traceback" not in wrong.stderr
 
 

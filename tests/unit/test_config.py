@@ -240,6 +240,8 @@ def test_the_reference_engines_variables_are_read() -> None:
 
 def test_a_step_limit_that_is_no_number_is_ignored_as_the_reference_does() -> None:
     assert server_settings({}, {"STEP_LIMIT": "many"}).step_limit == 100
+    file = [("palaver.toml", {"step_limit": 7})]
+    assert server_settings({}, {"STEP_LIMIT": "many"}, file).step_limit == 7
 
 
 def test_a_wrong_variable_is_named() -> None:

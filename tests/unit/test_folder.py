@@ -222,6 +222,15 @@ def test_two_folders_of_one_id_are_refused(make: MakeFolder) -> None:
         read_folders([one, two], {})
 
 
+def test_two_folders_with_one_key_are_refused_but_for_the_engines(make: MakeFolder) -> None:
+    keys = '[keys]\nengine_key = "e"\nstudio_key = "s"\nchatbot_client = "{}"'
+    one = make({"flows/A.csml": START, "palaver.toml": keys.format("c1")}, "one")
+    two = make({"flows/A.csml": START, "palaver.toml": keys.format("c2")}, "two")
+    with pytest.raises(FolderError, match="studio_key is also that of") as caught:
+        read_folders([one, two], {})
+    assert len(caught.value.problems) == 1
+
+
 def test_deep_json_is_reported(tmp_path: Path) -> None:
     (tmp_path / "C.json").write_text("[" * 100_000)
     found, problems = read_components(tmp_path)

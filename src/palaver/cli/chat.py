@@ -27,6 +27,8 @@ from palaver.services.aliases import bot_hex
 if TYPE_CHECKING:
     import httpx
 
+NO: Final = 1
+
 HELP: Final = """\
 /reset   begin again          /trace  the last request and its answer
 /memory  what the bot knows   /quit   leave
@@ -50,11 +52,11 @@ def chat(
     url: str | None,
     key: str | None,
     database: str | None,
-) -> None:
+) -> int:
     """Talk to the bot in DIR in the terminal.
 
     Without --url the bot runs in process and forgets everything when you leave, unless --database
-    names a database.
+    names a database. With lines from a pipe it exits with 1 when one was refused.
     """
     if folder is None and url is None:
         raise UsageError("give the bot's folder, or --url of a running server with --key")
@@ -68,7 +70,7 @@ def chat(
         link = _in_process(bot, database or ":memory:")
     else:
         link = _over_network(bot, talk, url, key)
-    asyncio.run(_converse(talk, link, bot))
+    return asyncio.run(_converse(talk, link, bot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +121,20 @@ async def _over_network(
 
 async def _converse(
     talk: Talk, opened: contextlib.AbstractAsyncContextManager[Link], bot: BotFolder | None
-) -> None:
+) -> int:
+    """Takes lines until they end. Returns: 1 when something a program said was refused."""
     is_person = sys.stdin.isatty() and sys.stdout.isatty()
     async with opened as link:
         session = Session(talk, link, click.echo)
         if is_person:
             name = bot.bot.name if bot else str(link.http.base_url)
-            click.secho(f"You talk to {name}. /help tells what else you can do.", dim=True)
+            click.secho(f"You talk to {name}.\n{HELP}", dim=True)
         while (line := await asyncio.to_thread(_read_line, is_person=is_person)) is not None:
             if not is_person:
                 click.echo(f"> {line}")
             if not await session.take(line):
                 break
+    return NO if session.was_refused and not is_person else 0
 
 
 def _read_line(*, is_person: bool) -> str | None:
@@ -159,15 +163,14 @@ class Session:
         self.show = show
         self.clicks: tuple[Click, ...] = ()
         self.trace = "nothing was said yet"
+        self.was_refused = False
 
     async def take(self, line: str) -> bool:
         """Does what a line says. Returns: whether the conversation goes on."""
         command = line.strip().lower()
-        if command in ("/quit", "/exit"):
+        if command == "/quit":
             return False
-        if command == "/help":
-            self.show(HELP)
-        elif command == "/trace":
+        if command == "/trace":
             self.show(self.trace)
         elif command == "/memory":
             await self.show_memory()
@@ -261,6 +264,7 @@ class Session:
             asked = json.dumps(call.body, ensure_ascii=False, indent=2)
             self.trace = f"{call.method} {call.path}\n{asked}\n\n{answer.status_code}\n{shown}"
         if not answer.is_success:
+            self.was_refused = True
             self.show(click.style(f"{answer.status_code} {shown}".rstrip(), fg="red"))
             return None
         try:

@@ -145,10 +145,16 @@ def test_clustaar_meets_once_talks_and_resets() -> None:
 
 def test_the_trace_is_the_last_exchange() -> None:
     terminal = Terminal(StudioTalk("you"), [studio_answer(QUESTION)])
-    terminal.type("/trace", "hello", "/trace", "/help")
+    terminal.type("/trace", "hello", "/trace")
     assert "nothing was said yet" in terminal.shown[0]
     assert "POST /v1/api/chat" in terminal.text()
-    assert "/quit" in terminal.shown[-1]
+
+
+def test_words_that_are_no_command_of_ours_are_the_bots() -> None:
+    terminal = Terminal(StudioTalk("you"), [studio_answer()] * 2)
+    terminal.type("/help", "/exit")
+    said = [terminal.body(n)["payload"]["content"]["text"] for n in range(2)]
+    assert said == ["/help", "/exit"]
 
 
 def test_quit_ends_and_blank_lines_say_nothing() -> None:
