@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -142,9 +143,10 @@ class FakeChat:
     kept: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     fails: Exception | None = None
     dropped: bool = False
+    locks: dict[Client, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def exclusively(self, client: Client) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
+        return self.locks[client]
 
     async def answer(
         self, client: Client, prepare: Any, encode: Any, *, repeat: Repeat | None = None

@@ -27,12 +27,10 @@ error answer itself.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -138,7 +136,6 @@ class Dialect(ABC):
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._locks = _Locks()
 
     @abstractmethod
     def routes(self) -> tuple[Route, ...]:
@@ -187,16 +184,20 @@ class Dialect(ABC):
         """Runs `handle` unless its answer is already kept under the request's `Idempotency-Key`.
 
         For routes that are no turn (`POST /users`); turns pass `repeat_of` to `Chat.answer`.
-        Only answers with status 200 are kept, for 24 hours; simultaneous repeats wait.
+        Only answers with status 200 are kept, for 24 hours; simultaneous repeats wait, also those
+        that come to other processes. One whose process died before its answer was kept runs again.
 
         Raises:
             KeyReused: the key came before with another body.
+            ConversationBusy: the first request takes too long.
         """
         repeat = await self.repeat_of(request, credential=credential)
         if repeat is None:
             return await handle()
         storage = self.services.storage
-        async with self._locks.hold(f"{repeat.scope}\n{repeat.key}"):
+        # A client that nobody is, whose turn is that of the key: the engine keeps turns apart.
+        nobody = Client("", "", digest(repeat.scope, "\n", repeat.key))
+        async with self.services.chat.exclusively(nobody):
             found = await storage.find_answer(repeat.scope, repeat.key, request.received_at)
             if found is not None:
                 if found.fingerprint != repeat.fingerprint:
@@ -256,22 +257,3 @@ def digest(*parts: bytes | str) -> str:
 
 def _route_of(request: Request) -> str:
     return f"{request.method} {request.path}"
-
-
-@dataclass(slots=True)
-class _Locks:
-    """A lock for each name in use; names nobody waits for are forgotten."""
-
-    _held: dict[str, tuple[asyncio.Lock, list[int]]] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def hold(self, name: str) -> AsyncIterator[None]:
-        lock, users = self._held.setdefault(name, (asyncio.Lock(), [0]))
-        users[0] += 1
-        try:
-            async with lock:
-                yield
-        finally:
-            users[0] -= 1
-            if not users[0]:
-                del self._held[name]
