@@ -6,7 +6,8 @@ can be. Spec: csml-language §6.16.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from palaver.csml.failures import RunError
 from palaver.csml.nodes import (
@@ -49,8 +50,19 @@ class ConstantError(Exception):
         self.end = end
 
 
-def constant_value(expression: Expression) -> Value:
-    """The value of a constant; every part of it has its place. Closures capture nothing.
+MakeClosure: TypeAlias = Callable[[Closure], ClosureData]
+
+
+def without_code(node: Closure) -> ClosureData:
+    """A closure that captured nothing and belongs to no flow."""
+    return ClosureData(node, {})
+
+
+def constant_value(expression: Expression, closure: MakeClosure = without_code) -> Value:
+    """The value of a constant; every part of it has its place.
+
+    Args:
+        closure: makes the closures in it; they capture nothing.
 
     Raises:
         ConstantError: for a part that no constant may have, and for failing arithmetic (§4.5).
@@ -63,27 +75,28 @@ def constant_value(expression: Expression) -> Value:
         case Text(parts=(str(text),), at=at):
             return Value(text, at)
         case Closure(at=at):
-            return Value(ClosureData(expression, {}), at)
+            return Value(closure(expression), at)
         case Array(items, at):
-            return Value(Items([constant_value(item) for item in items]), at)
+            return Value(Items([constant_value(item, closure) for item in items]), at)
         case Object(members, at):
-            return Value(Members({key: constant_value(one) for key, one in members}), at)
+            return Value(Members({key: constant_value(one, closure) for key, one in members}), at)
         case Binary():
-            return _chain(expression)
+            return _chain(expression, closure)
         case Not():
-            return _negations(expression)
+            return _negations(expression, closure)
         case _:
             raise ConstantError(INVALID_TYPE, *interval(expression))
 
 
-def _chain(expression: Binary) -> Value:
+def _chain(expression: Binary, closure: MakeClosure) -> Value:
     # `a + b + c …` leans to the left: going down there in a loop keeps long chains off the stack.
     chain = [expression]
     while isinstance(chain[-1].left, Binary):
         chain.append(chain[-1].left)
-    value = constant_value(chain[-1].left)
+    value = constant_value(chain[-1].left, closure)
     for link in reversed(chain):
-        value = _calculate(link.operator, value, constant_value(link.right), link.at)
+        right = constant_value(link.right, closure)
+        value = _calculate(link.operator, value, right, link.at)
     return value
 
 
@@ -100,13 +113,13 @@ def _calculate(operator: str, left: Value, right: Value, at: Position) -> Value:
         raise ConstantError(error.text, left.position) from error
 
 
-def _negations(expression: Not) -> Value:
+def _negations(expression: Not, closure: MakeClosure) -> Value:
     # Below `!` nothing is an error: an operand that fails counts as false.
     operand, odd = expression.operand, True
     while isinstance(operand, Not):
         operand, odd = operand.operand, not odd
     try:
-        is_true = truthy(constant_value(operand))
+        is_true = truthy(constant_value(operand, closure))
     except ConstantError:
         is_true = False
     return Value(is_true is not odd, expression.at)

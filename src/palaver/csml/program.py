@@ -12,8 +12,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from palaver.csml import nodes
 from palaver.csml.compiler.blocks import Code, compile_function_body, compile_step
-from palaver.csml.compiler.calls import NOTHING, TOO_FEW, FunctionCode, code_of
+from palaver.csml.compiler.calls import NOTHING, TOO_FEW, ClosureCode, FunctionCode, code_of
 from palaver.csml.compiler.expressions import Evaluate, compile_expression
+from palaver.csml.constants import constant_value
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.parser import parse_closure, parse_flow, parse_text
@@ -63,10 +64,14 @@ class FlowUnit:
         """Constant → value; evaluated once, shared for ever."""
         if self._constants is None:
             self._constants = {
-                name: share(constant_value(node.value, self))
+                name: share(constant_value(node.value, self._closure))
                 for name, node in self.constant_nodes.items()
             }
         return self._constants
+
+    def _closure(self, node: nodes.Closure) -> ClosureData:
+        """A constant's closure: it sees this flow's names, wherever it is called."""
+        return ClosureData(node, {}, ClosureCode(node, self))
 
     def function(self, name: str) -> FunctionCode:
         """A function of this flow, or the imported one. Raises: KeyError for neither."""
@@ -110,12 +115,6 @@ def _first(declarations: Iterable[D]) -> dict[str, D]:
     for declaration in declarations:
         found.setdefault(declaration.name, declaration)
     return found
-
-
-def constant_value(node: nodes.Expression, unit: FlowUnit) -> Value:
-    """Evaluates a constant's expression: literals and operators only, so it needs no turn."""
-    frame = Frame(Run.__new__(Run), unit, NOTHING, {}, in_function=True)
-    return compile_expression(node, unit)(frame)
 
 
 class Program:

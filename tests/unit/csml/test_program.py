@@ -141,3 +141,22 @@ def test_two_turns_of_one_program_share_nothing() -> None:
 def test_a_frame_gives_up_only_what_is_its_own() -> None:
     fields = Frame.__struct_fields__
     assert {"run", "unit", "memories", "locals"} <= set(fields)
+
+
+def test_a_constant_is_evaluated_alike_by_the_checker_and_the_program() -> None:
+    talk = Talk(
+        'const A = [1 + 2 * 3, !true, {"k": "a"}, "5" * "2", 1 == 1.0, null]\n'
+        "start: say A say A[2].k hold"
+    )
+    assert talk() == [("array", [7, False, {"k": "a"}, 10, True, None]), "a"]
+
+
+def test_a_closure_of_a_constant_sees_the_names_of_its_own_flow() -> None:
+    talk = Talk(
+        {
+            "main": 'import ask from other\nconst WHO = "main"\nstart: say ask()',
+            "other": 'const WHO = "other"\nconst F = () { return WHO }\n'
+            "fn ask() { return F() }\nstart: say 1",
+        }
+    )
+    assert talk() == ["other"]
