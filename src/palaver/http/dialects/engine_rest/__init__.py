@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -33,14 +32,15 @@ from palaver.http.dialects.base import (
     Dialect,
     Problem,
     Route,
+    Services,
     digest,
     repeat_of_event,
 )
 from palaver.http.dialects.engine_rest import decode, describe, encode
+from palaver.http.dialects.engine_rest.memories import Memories
 from palaver.http.dialects.events import event_from_payload
 from palaver.http.keys import api_key
 from palaver.http.request import Request, Response, empty_response, json_response
-from palaver.http.wire import encode_json
 from palaver.model import BotVersion, Client, Repeat
 from palaver.services.chat import Ask, Prepare
 from palaver.types import Json
@@ -49,11 +49,10 @@ if TYPE_CHECKING:
     from palaver.services.bots import LoadedBot
 
 _EMPTY_OK: Final = Response(b"", 200, None)
-_CREATED: Final = Response(b"", 201, None)
 _LEVELS: Final = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "error"}
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """A client as it was sent, and the one that storage knows."""
 
     shown: Client
@@ -79,6 +78,10 @@ class EngineRest(Dialect):
         BotNotFound: 500,
         VersionNotFound: 500,
     }
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._memories = Memories(self)
 
     def routes(self) -> tuple[Route, ...]:
         version = "/bots/{bot_id}/versions/{version_id}"
@@ -109,19 +112,7 @@ class EngineRest(Dialect):
             Route("GET", "/conversations", self.conversations, describes=describe.CONVERSATIONS),
             Route("GET", "/messages", self.messages, describes=describe.MESSAGES),
             Route("GET", "/state", self.state, describes=describe.STATE),
-            Route("GET", "/memories", self.memories, describes=describe.MEMORIES),
-            Route(
-                "POST",
-                "/memories",
-                self.create_memory,
-                idempotent=True,
-                describes=describe.CREATE_MEMORY,
-            ),
-            Route("DELETE", "/memories", self.delete_memories, describes=describe.DELETE_MEMORIES),
-            Route("GET", "/memories/{key}", self.memory, describes=describe.MEMORY),
-            Route(
-                "DELETE", "/memories/{key}", self.delete_memory, describes=describe.DELETE_MEMORY
-            ),
+            *self._memories.routes(),
             Route("DELETE", "/data/clients", self.delete_client, describes=describe.DELETE_CLIENT),
             Route("DELETE", "/data/bots/{bot_id}", self.delete_bot, describes=describe.DELETE_BOT),
             Route("POST", "/data/cleanup", self.cleanup, describes=describe.CLEANUP),
@@ -162,14 +153,15 @@ class EngineRest(Dialect):
         loaded = self.services.bots.find(bot_id)
         return bot_id if loaded is None else loaded.id
 
-    def _asked(self, shown: Client) -> _Asked:
-        return _Asked(shown, shown._replace(bot_id=self._canonical(shown.bot_id)))
+    def asked(self, shown: Client) -> Asked:
+        """The client that storage knows. Raises: Malformed."""
+        return Asked(shown, shown._replace(bot_id=self._canonical(shown.bot_id)))
 
-    def _asked_by_query(self, request: Request) -> _Asked:
+    def asked_by_query(self, request: Request) -> Asked:
         """The client of the query, once the key is found good."""
         shown = decode.client_of_query(request.query)
         self.authenticate(request)
-        return self._asked(shown)
+        return self.asked(shown)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -203,7 +195,7 @@ class EngineRest(Dialect):
         self.authenticate(request)
         if in_request is None and body.bot_id is None:
             raise Malformed("Invalid bot_opt format")
-        asked = self._asked(Client(*msgspec.structs.astuple(body.event.client)))
+        asked = self.asked(Client(*msgspec.structs.astuple(body.event.client)))
         answer = await self.services.chat.answer(
             asked.client,
             self._preparation(request, body, in_request, asked),
@@ -217,7 +209,7 @@ class EngineRest(Dialect):
         request: Request,
         body: decode.RunBody,
         in_request: decode.BotBody | None,
-        asked: _Asked,
+        asked: Asked,
     ) -> Prepare:
         told = body.event
         event = event_from_payload(told.payload)
@@ -357,15 +349,15 @@ class EngineRest(Dialect):
             await self.services.storage.close_conversations(asked.client, request.received_at)
         return _EMPTY_OK
 
-    async def _asked_by_body(self, request: Request) -> _Asked:
+    async def _asked_by_body(self, request: Request) -> Asked:
         body = await decode.decode_body(request, decode.CLIENT)
         self.authenticate(request)
-        return self._asked(Client(*msgspec.structs.astuple(body)))
+        return self.asked(Client(*msgspec.structs.astuple(body)))
 
     async def conversations(self, request: Request) -> Response:
         """A page of the client's conversations, newest first."""
         limit = decode.limit_of(request.query)
-        asked = self._asked_by_query(request)
+        asked = self.asked_by_query(request)
         if limit == 0:
             return json_response(encode.page("conversations", [], None))
         found = await self.services.storage.list_conversations(
@@ -378,7 +370,7 @@ class EngineRest(Dialect):
         """A page of the client's messages of both directions, newest first."""
         limit = decode.limit_of(request.query)
         since, until = decode.dates_of(request.query)
-        asked = self._asked_by_query(request)
+        asked = self.asked_by_query(request)
         if limit == 0:
             return json_response(encode.page("messages", [], None))
         found = await self.services.storage.list_messages(
@@ -394,77 +386,17 @@ class EngineRest(Dialect):
 
     async def state(self, request: Request) -> Response:
         """The pending hold, or null."""
-        asked = self._asked_by_query(request)
+        asked = self.asked_by_query(request)
         found = await self.services.storage.hold_of(asked.client, request.received_at)
         if found is None:
             return json_response(None)
         return json_response(encode.state_object(*found, asked.shown))
 
-    # --- memories ------------------------------------------------------------------------------
-
-    async def memories(self, request: Request) -> Response:
-        """All memories, sorted by key, in their stored form."""
-        asked = self._asked_by_query(request)
-        found = await self.services.storage.list_memories(asked.client, request.received_at)
-        return json_response([encode.memory_object(memory) for memory in found])
-
-    async def memory(self, request: Request) -> Response:
-        """One memory, or null."""
-        asked = self._asked_by_query(request)
-        found = await self.services.storage.find_memory(
-            asked.client, request.params["key"], request.received_at
-        )
-        return json_response(None if found is None else encode.memory_object(found))
-
-    async def create_memory(self, request: Request) -> Response:
-        """Writes a memory. Spec: §9.5."""
-        shown = decode.client_of_query(request.query)
-        body = await decode.decode_body(request, decode.MEMORY)
-        self.authenticate(request)
-        decode.check_memory_key(body.key)
-        now = request.received_at
-        days = self.services.settings.ttl_days
-        expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
-        client = self._asked(shown).client
-        async with self.services.chat.exclusively(client):
-            await self._check_room(client, body, now)
-            await self.services.storage.save_memory(
-                client, body.key, body.value, now=now, expires_at=expires_at
-            )
-        return _CREATED
-
-    async def _check_room(self, client: Client, body: decode.MemoryBody, now: datetime) -> None:
-        """Raises Malformed when the client's memories would need too much room (product §7)."""
-        limit = self.services.settings.max_memory_bytes
-        size = len(body.key) + len(encode_json(body.value))
-        if size <= limit:
-            others = await self.services.storage.list_memories(client, now)
-            size += sum(len(m.key) + len(encode_json(m.value)) for m in others if m.key != body.key)
-        if size > limit:
-            raise Malformed(
-                f"The memories of this client would need more than {limit} bytes "
-                "(setting max_memory_bytes)."
-            )
-
-    async def delete_memory(self, request: Request) -> Response:
-        """Removes one memory; an unknown one is no error."""
-        asked = self._asked_by_query(request)
-        async with self.services.chat.exclusively(asked.client):
-            await self.services.storage.delete_memories(asked.client, request.params["key"])
-        return empty_response()
-
-    async def delete_memories(self, request: Request) -> Response:
-        """Removes all memories of the client."""
-        asked = self._asked_by_query(request)
-        async with self.services.chat.exclusively(asked.client):
-            await self.services.storage.delete_memories(asked.client, None)
-        return empty_response()
-
     # --- data ----------------------------------------------------------------------------------
 
     async def delete_client(self, request: Request) -> Response:
         """Removes everything about one client. Spec: §17.5."""
-        asked = self._asked_by_query(request)
+        asked = self.asked_by_query(request)
         async with self.services.chat.exclusively(asked.client):
             await self.services.storage.delete_client(asked.client)
         return empty_response()
