@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import palaver.storage.sql as package
@@ -384,6 +384,29 @@ ROWS = st.tuples(
 def test_a_record_is_its_row(row: tuple[Any, ...]) -> None:
     recorder = Recorder((int, str, bytes))
     assert recorder.row(recorder.record(row)) == row
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(ROWS, max_size=20))
+def test_postgresql_gives_back_the_records_that_it_got(
+    shared_postgres_url: str, rows: list[tuple[Any, ...]]
+) -> None:
+    (table,) = (table for table in expected_tables() if table.name == "person")
+    records = [
+        table.recorder.record((str(n), "b", "c", str(n), body or b"", number or 0, number, text))
+        for n, (number, text, body) in enumerate(rows)
+    ]
+    with PgSession(shared_postgres_url) as session:
+        session.run("BEGIN")  # and never COMMIT
+        session.clear([table])
+        session.load(table, records)
+        assert sorted(session.records(table)) == sorted(records)
+        keys = [(str(n),) for n in range(0, len(rows), 2)]
+        assert sorted(session.records(table, keys=keys)) == sorted(records[::2])
+        session.delete(table, keys)
+        assert sorted(session.records(table)) == sorted(records[1::2])
 
 
 @given(st.lists(ROWS), st.randoms())

@@ -4,6 +4,9 @@ The schema of SQLite says which tables and columns there are; PostgreSQL has the
 of its own that are not data (fences, leases). Jobs differ: there they are procrastinate's, here a
 table with the lease of its worker. A job that runs is taken for one that waits: its worker does not
 come along.
+
+A table or column that a migration adds to both databases is copied without a change here; one that
+only SQLite gets belongs into _NOT_DATA, one that only PostgreSQL gets needs a default.
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ class Log:
         keys: by table, the columns by which a row is known on both sides.
     """
 
-    def __init__(self, path: str, tables: Sequence[Table], keys: Mapping[str, Sequence[str]]):
+    def __init__(
+        self, path: str, tables: Sequence[Table], keys: Mapping[str, Sequence[str]]
+    ) -> None:
         self._path = path
         self._keys = {table.name: tuple(keys[table.name]) for table in tables}
 
