@@ -28,6 +28,11 @@ class User:
     clients: tuple[Client, ...]
     persons: tuple[Person, ...]
 
+    def all_clients(self) -> tuple[Client, ...]:
+        """Also those of persons who never said anything: answers may be kept for them."""
+        silent = (Client(p.bot_id, p.channel_id, p.user_id) for p in self.persons)
+        return tuple(dict.fromkeys((*self.clients, *silent)))
+
 
 class Users:
     """Exports and erases."""
@@ -168,7 +173,7 @@ class Users:
         persons, sessions. It is incomplete when the user said something meanwhile: erase again.
         """
         removed = await self.counts(user)
-        for client in user.clients:
+        for client in user.all_clients():
             await self._storage.delete_client(client)
         for person in user.persons:
             await self._storage.delete_person(person.id)
@@ -189,7 +194,7 @@ class Users:
         """How much there is of a user, by kind."""
         storage = self._storage
         total = dict.fromkeys(_KINDS, 0)
-        for client in user.clients:
+        for client in user.all_clients():
             for kind, number in (await storage.count_client(client)).items():
                 total[kind] += number
             total["messages"] += len(await self._messages(client))

@@ -175,7 +175,7 @@ class MemoryStorage(MemoryJobs):
             kept = self._answers.setdefault(write.answer.scope, {})
             kept.pop(write.answer.key, None)
             kept[write.answer.key] = (
-                write.clients[0].client if write.clients else None,
+                write.clients[0].client if write.clients else write.answered,
                 write.answer,
             )
             while len(kept) > ANSWERS_KEPT:

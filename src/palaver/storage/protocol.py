@@ -79,7 +79,8 @@ class TurnWrite(msgspec.Struct, frozen=True):
     """One unit of work: all of it or nothing.
 
     `clients` has one entry, or one a bot after a switch. `answer` is kept for 24 hours, the last
-    20 of its scope; older ones are trimmed in the same write. `jobs` are enqueued in order, but
+    20 of its scope; older ones are trimmed in the same write. It is erased with the first of the
+    clients, or with `answered`, where no client is written. `jobs` are enqueued in order, but
     those whose key waits already.
     """
 
@@ -88,6 +89,7 @@ class TurnWrite(msgspec.Struct, frozen=True):
     persons: tuple[Person, ...] = ()
     sessions: tuple[Session, ...] = ()
     jobs: tuple[NewJob, ...] = ()
+    answered: Client | None = None
 
 
 FARTHEST_RETRY = timedelta(minutes=15)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from palaver.model import Client, JobStatus, NewJob
-from palaver.storage.protocol import Storage
+from palaver.storage.protocol import Storage, TurnWrite
 from tests.conformance.storage.makers import (
     ANNA,
     BERT,
@@ -88,6 +88,16 @@ async def test_a_client_of_whom_there_are_only_jobs_is_found_while_there_are(
     await storage.cancel_job(job.id)
     await storage.delete_expired(NOW)
     assert await storage.clients_of_user("pizza", "anna") == ()
+
+
+async def test_an_answer_to_no_turn_is_erased_with_whom_it_is_about(storage: Storage) -> None:
+    for key, client in (("k", ANNA), ("l", BERT), ("m", None)):
+        await storage.commit_turn(TurnWrite((), answer(key), answered=client))
+    assert (await storage.count_client(ANNA))["answers"] == 1
+    await storage.delete_client(ANNA)
+    assert await storage.find_answer("client anna", "k", NOW) is None
+    for key in ("l", "m"):
+        assert await storage.find_answer("client anna", key, NOW) is not None
 
 
 async def test_a_client_of_whom_there_is_only_an_answer_is_found_while_it_is_kept(

@@ -20,8 +20,10 @@ from palaver.http.dialects import CLASSES
 from palaver.http.dialects.chatbot.people import Profile, new_person, profile_of
 from palaver.model import Bot, Client, Flow, Person, Session
 from palaver.services.aliases import hex_alias
+from palaver.services.users import Users
 from palaver.storage.memory import MemoryStorage
 from palaver.storage.protocol import TurnWrite
+from palaver.types import JsonObject
 from tests.unit.http import house as houses
 from tests.unit.http.fakes import NOW
 
@@ -922,6 +924,20 @@ def test_an_idempotency_key_makes_one_user(house: House) -> None:
     first = house.send("POST", "/users", body, headers=key)
     assert house.send("POST", "/users", body, headers=key).content == first.content
     house.refused(422, "POST", "/users", {**body, "userId": "v"}, headers=key)
+
+
+def test_the_answer_kept_for_a_new_user_goes_with_the_user(house: House) -> None:
+    body = {"userId": "u", "attributes": {"a": "b"}}
+    house.send("POST", "/users", body, headers={"idempotency-key": "k"})
+    users = Users(house.storage, house.clock)
+
+    async def erase() -> JsonObject:
+        return await users.erase(await users.find(TEA, "u"))
+
+    proof = house.runner.run(erase())
+    assert proof["complete"] is True
+    removed: Any = proof["removed"]
+    assert (removed["answers"], removed["persons"]) == (1, 1)
 
 
 def test_user_and_session_are_stored_with_the_turn_or_not_at_all(

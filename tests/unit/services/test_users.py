@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from palaver.errors import NotFound
-from palaver.model import NewJob
+from palaver.model import Client, NewJob
 from palaver.services.users import Users
 from palaver.storage.memory import MemoryStorage
+from palaver.storage.protocol import TurnWrite
 from tests.conformance.storage.makers import (
     ANNA,
     BERT,
@@ -144,6 +145,18 @@ async def test_erasing_leaves_nothing_and_says_so(storage: MemoryStorage, users:
     with pytest.raises(NotFound):
         await users.find("pizza", "anna")
     assert await users.find("pizza", "bert")
+
+
+async def test_answers_kept_for_a_person_who_said_nothing_are_erased(
+    storage: MemoryStorage, users: Users
+) -> None:
+    await storage.save_person(person("c" * 24, "carl"))
+    carl = Client("pizza", "chatbot", "carl")
+    await storage.commit_turn(TurnWrite((), answer("created"), answered=carl))
+    proof = await users.erase(await users.find("pizza", "carl"))
+    assert proof["complete"] is True
+    assert (proof["removed"]["answers"], proof["removed"]["persons"]) == (1, 1)
+    assert await storage.find_answer("client anna", "created", NOW) is None
 
 
 async def test_one_channel_can_be_erased_alone(users: Users) -> None:

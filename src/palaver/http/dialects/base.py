@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 from uuid import UUID
@@ -179,13 +179,20 @@ class Dialect(ABC):
         )
 
     async def once(
-        self, request: Request, credential: str, handle: Callable[[], Awaitable[Response]]
+        self,
+        request: Request,
+        credential: str,
+        handle: Callable[[], Awaitable[Response]],
+        about: Sequence[Client] = (),
     ) -> Response:
         """Runs `handle` unless its answer is already kept under the request's `Idempotency-Key`.
 
         For routes that are no turn (`POST /users`); turns pass `repeat_of` to `Chat.answer`.
         Only answers with status 200 are kept, for 24 hours; simultaneous repeats wait, also those
         that come to other processes. One whose process died before its answer was kept runs again.
+
+        Args:
+            about: filled by `handle`: the client with whom the answer is erased.
 
         Raises:
             KeyReused: the key came before with another body.
@@ -209,7 +216,8 @@ class Dialect(ABC):
                 answer = StoredAnswer(
                     repeat.scope, repeat.key, repeat.fingerprint, response.body, now
                 )
-                await storage.commit_turn(TurnWrite(clients=(), answer=answer))
+                answered = about[0] if about else None
+                await storage.commit_turn(TurnWrite((), answer, answered=answered))
             return response
 
 

@@ -147,6 +147,8 @@ class SqlTurns(SqlPart):
             first = first or key
             self._plan_client(unit, key, part)
         if write.answer is not None:
+            if first is None and write.answered is not None:
+                first = client_key(write.answered)
             self._plan_answer(unit, first, write.answer)
         if write.persons:
             unit.append((self._sql["save_person"], [self._person_row(p) for p in write.persons]))

@@ -20,7 +20,7 @@ from palaver.http.dialects.chatbot.people import (
 )
 from palaver.http.request import Request, Response, json_response
 from palaver.http.wire import kind_of
-from palaver.model import Person, Session
+from palaver.model import Client, Person, Session
 from palaver.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -41,14 +41,16 @@ class UsersApi:
     async def create(self, request: Request) -> Response:
         """`POST /users`: an array of one envelope, or the envelope, as the bot's setting says."""
         bot, token = self._dialect.open(request)
+        about: list[Client] = []
 
         async def make() -> Response:
             user_id, profile = _new_user(await request.json_object())
             person = await self._create(bot, user_id, profile, request.received_at)
+            about.append(client_of(bot, user_id))
             answer = envelope(self._services.clock.now(), made=person.id)
             return json_response([answer] if bot.settings.create_user_answer == "array" else answer)
 
-        return await self._dialect.once(request, token, make)
+        return await self._dialect.once(request, token, make, about)
 
     async def _create(
         self, bot: LoadedBot, user_id: str, profile: Profile, now: datetime
@@ -84,6 +86,7 @@ class UsersApi:
     async def update_session_of_user(self, request: Request) -> Response:
         """`PUT /users/{id}/sessionAttributes`: the body names the session."""
         bot, token = self._dialect.open(request)
+        about: list[Client] = []
 
         async def update() -> Response:
             body = await fields.attribute_body(request)
@@ -93,13 +96,15 @@ class UsersApi:
             session = await self._live_session(bot, name, request.received_at)
             if session.person_id != person.id:
                 raise NotFound(f"The session {name} is another user's.")
+            about.append(client_of(bot, person.user_id))
             return await self._update(request, bot, session, person, changes)
 
-        return await self._dialect.once(request, token, update)
+        return await self._dialect.once(request, token, update, about)
 
     async def update_session(self, request: Request) -> Response:
         """`PUT /sessions/{sessionId}/attributes`: the path names the session."""
         bot, token = self._dialect.open(request)
+        about: list[Client] = []
 
         async def update() -> Response:
             changes = _session_attributes(await fields.attribute_body(request))
@@ -108,9 +113,10 @@ class UsersApi:
             person = await find_user(self._storage, bot, session.person_id)
             if person is None:
                 raise NotFound(f"The user of the session {name[:100]} is gone.")
+            about.append(client_of(bot, person.user_id))
             return await self._update(request, bot, session, person, changes)
 
-        return await self._dialect.once(request, token, update)
+        return await self._dialect.once(request, token, update, about)
 
     async def _live_session(self, bot: LoadedBot, name: str, now: datetime) -> Session:
         session = await self._storage.newest_session(bot.id, name)

@@ -73,15 +73,17 @@ class Interlocutors:
         secret = given.socket_token
         if secret is None and wants_socket:
             secret = secrets.token_urlsafe(24)
+        about: list[Client] = []
 
         async def handle() -> Response:
             person, has_set = await self._create(bot, given, secret)
+            about.append(client_of(person))
             shown: JsonObject = {"type": "interlocutor", "id": person.id}
             if wants_socket and has_set:
                 shown["socketToken"] = person.secret
             return json_response({"data": shown})
 
-        return await self._dialect.once(request, caller.token, handle)
+        return await self._dialect.once(request, caller.token, handle, about)
 
     async def _create(
         self, bot: LoadedBot, given: Given, secret: str | None

@@ -64,7 +64,8 @@ class Replies:
         is_debug = request.query.get("debug") == "1"
         reply = _Reply(bot, person, said, is_debug, request.received_at)
         if said.event is None:
-            return await self._dialect.once(request, caller.token, lambda: self._note(reply))
+            about = (reply.client,)
+            return await self._dialect.once(request, caller.token, lambda: self._note(reply), about)
         return await self._talk(request, reply, said.event, caller.token)
 
     async def _talk(self, request: Request, reply: _Reply, event: Event, token: str) -> Response:
