@@ -260,6 +260,4 @@ def _body_text(run: Run, request: Members) -> str | None:
     body = request.get("body")
     if body is None:
         return None
-    text = json_text(body, run.limits.value_bytes, run.limits.nesting)
-    run.spend(len(text) // BYTES_A_STEP)
-    return text
+    return json_text(body, run.limits.value_bytes, run.limits.nesting, spend=run.spend)
