@@ -109,6 +109,7 @@ def test_a_move_that_is_killed_leaves_the_server_alone_and_succeeds_the_next_tim
     path = tmp_path / "palaver.db"
     server = serving(COUNTER).start()
     talk = Talk(server, 4)
+    fill(path, 20_000)
     until(lambda: talk.count > 200)
     for kill in range(KILLS):
         command = [PALAVER, "db", "migrate", str(path), new_postgres_url]
@@ -116,7 +117,7 @@ def test_a_move_that_is_killed_leaves_the_server_alone_and_succeeds_the_next_tim
             command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until(lambda: has_log(path))
-        time.sleep(0.01 * kill)
+        time.sleep(0.03 * (kill % 6))
         process.send_signal(signal.SIGKILL)
         process.wait()
         enough = talk.count + 20
