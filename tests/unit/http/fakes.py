@@ -66,10 +66,16 @@ class FakeBot:
     runnable: Any = "runnable pizza"
     rate: int = 1000
     relaunch: bool = True
+    retries: int = 0
 
     @property
     def settings(self) -> Any:
-        studio = StudioSettings(webhook=WEBHOOK, rate=self.rate, relaunch=self.relaunch)
+        studio = StudioSettings(
+            webhook=WEBHOOK,
+            rate=self.rate,
+            relaunch=self.relaunch,
+            webhook_retries=self.retries,
+        )
         return SimpleNamespace(studio=studio)
 
     def find_flow(self, ref: str) -> str | None:

@@ -77,6 +77,15 @@ def test_the_options_of_an_event_are_handed_on(caller: Caller) -> None:
     assert ask.callback_url == "http://x/"
 
 
+def test_callbacks_are_tried_again_as_a_served_bots_folder_says(caller: Caller) -> None:
+    caller.bots.bot.retries = 4
+    pizza = {**EVENT["client"], "bot_id": "pizza"}
+    run(caller, event=event(callback_url="http://x/", client=pizza))
+    run(caller, event=event(callback_url="http://x/"))
+    run(caller, event=event(client=pizza))
+    assert [ask.notice_retries for ask in caller.chat.asks] == [4, 0, 0]
+
+
 def test_ttl_and_low_data_of_another_type_are_ignored(caller: Caller) -> None:
     run(caller, event=event(ttl_duration="2", low_data_mode="yes"))
     run(caller, event=event(ttl_duration=10**30, low_data_mode=None))

@@ -232,6 +232,7 @@ class EngineRest(Dialect):
                 received_at=request.received_at,
                 metadata=told.metadata if isinstance(told.metadata, dict) else {},
                 callback_url=told.callback_url,
+                notice_retries=self._notice_retries(asked.client) if told.callback_url else 0,
                 step_limit=told.step_limit,
                 ttl_days=decode.days(told.ttl_duration),
                 low_data=low_data if isinstance(low_data, bool) else None,
@@ -240,6 +241,11 @@ class EngineRest(Dialect):
 
         request_id = str(uuid4()) if told.request_id is msgspec.UNSET else told.request_id
         return prepare
+
+    def _notice_retries(self, client: Client) -> int:
+        """A served bot's folder says whether callbacks are tried again (product.md §6)."""
+        served = self.services.bots.find(client.bot_id)
+        return served.settings.studio.webhook_retries if served is not None else 0
 
     async def _repeat_of_run(
         self, request: Request, body: decode.RunBody, client: Client
