@@ -107,6 +107,14 @@ class PostgresServer:
     def thaw(self) -> None:
         self._signal_all(signal.SIGCONT)
 
+    def crash_frozen(self) -> None:
+        """Ends it by crashes of its processes before they read what was sent since `freeze`."""
+        assert self._process is not None
+        self._signal_all(signal.SIGQUIT)
+        self.thaw()
+        self._process.wait(30)
+        self._process = None
+
     def _signal_all(self, number: signal.Signals) -> None:
         """The first process first: it starts no more of them when it stands still."""
         assert self._process is not None

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.ledger import Outside
-from tests.e2e.server import Gate, Server
+pytest.register_assert_rewrite("tests.e2e.ledger")  # so that it says what differs
+
+from tests.e2e.ledger import Outside  # noqa: E402
+from tests.e2e.server import Gate, Server  # noqa: E402
 
 
 @pytest.fixture

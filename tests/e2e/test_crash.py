@@ -93,9 +93,9 @@ def test_a_turn_that_was_killed_half_way_never_happened(
 
 
 def test_a_new_build_after_a_crash_is_there_whole_or_not_at_all(
-    tmp_path: Path, serving: Callable[..., Server]
+    tmp_path: Path, serving: Callable[..., Server], database: str
 ) -> None:
-    server = serving({"Default": 'start:\n  say "build 0"\n'}).start()
+    server = serving({"Default": 'start:\n  say "build 0"\n'}, database=database).start()
     for number in range(1, 4):
         server.kill()
         write_bot(tmp_path / "bot", {"Default": f'start:\n  say "build {number}"\n'})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -268,6 +269,32 @@ def test_a_database_that_hangs_for_too_long_counts_as_gone_until_it_answers(
             await storage.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no uvloop")
+def test_a_crash_before_a_request_was_read_is_noticed(own_server: PostgresServer) -> None:
+    import uvloop
+
+    url = own_server.create_database()
+    own_server.upgrade(url)
+    client = Client("bot", "e2e", "ann")
+    now = datetime.now(UTC)
+
+    async def ask() -> None:
+        storage = open_storage(url)
+        await storage.open()
+        try:
+            assert await storage.list_memories(client, now) == ()
+            own_server.freeze()
+            asking = asyncio.create_task(storage.list_memories(client, now))
+            await asyncio.sleep(0.2)
+            own_server.crash_frozen()
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(asking, 20)  # sooner than a silent server counts as gone
+        finally:
+            await storage.close()
+
+    uvloop.run(ask())
 
 
 def check_refusal(answer: httpx.Response) -> None:

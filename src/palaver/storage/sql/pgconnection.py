@@ -20,6 +20,9 @@ from psycopg import pq
 from palaver.storage.sql.driver import Command, Parameters, Row
 from palaver.storage.sql.pgtext import decode_text, encode_text
 
+LOOK_S = 1.0
+"""How long a connection waits for an answer before it looks itself."""
+
 _TUPLES, _DONE = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK
 _SYNC, _ABORTED = pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED
 _IDLE = pq.TransactionStatus.IDLE
@@ -50,6 +53,8 @@ class PgConnection:
         self._prepared: set[bytes] = set()
         self._results: list[pq.abc.PGresult] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle
+        self._until = 0.0
         self._is_writing = False
         self.is_closed = False
         self.idle_since = 0.0
@@ -77,7 +82,8 @@ class PgConnection:
             raise ConnectionLost("the connection was closed")
         waiter = self._waiter = self._loop.create_future()
         self._results = []
-        timer = self._loop.call_later(self._timeout_s, self._lose, "no answer in time")
+        self._until = self._loop.time() + self._timeout_s
+        self._timer = self._loop.call_later(min(LOOK_S, self._timeout_s), self._look)
         try:
             preparing = self._send(encoded)
             await waiter
@@ -87,7 +93,7 @@ class PgConnection:
                 raise ConnectionLost(str(error).strip()) from error
             raise
         finally:
-            timer.cancel()
+            self._timer.cancel()
             self._waiter = None
         return self._outcome(preparing)
 
@@ -138,6 +144,21 @@ class PgConnection:
         elif self._is_writing and not has_more:
             self._loop.remove_writer(self._socket)
         self._is_writing = has_more
+
+    def _look(self) -> None:
+        """Looks whether there is an answer, or nobody left to give one.
+
+        A server that dies over an unread batch leaves its socket in an error state. uvloop calls
+        back once then, for its last words perhaps, and watches no more: the end is never told.
+        """
+        self._on_readable()
+        left_s = self._until - self._loop.time()
+        if self.is_closed or self._waiter is None:
+            return
+        if left_s <= 0:
+            self._lose("no answer in time")
+        else:
+            self._timer = self._loop.call_later(min(LOOK_S, left_s), self._look)
 
     def _on_writable(self) -> None:
         try:
