@@ -13,7 +13,7 @@ from typing import Any
 from palaver.asgi import ASGIApp
 from palaver.config import ServerSettings
 from palaver.csml.diagnostics import SourceError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.engine.ask import Ask
 from palaver.engine.bots import BotInvalid, Scenarios
 from palaver.engine.csml_scenario import CsmlScenario

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palaver.csml.limits import Limits
 from palaver.csml.run import allow_depth
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.components import NATIVE
 from palaver.csml.stdlib.library import BUILTINS
 from palaver.csml.stdlib.methods import BY_ROOT, BY_TYPE, EVENT

@@ -7,17 +7,14 @@ with a thousand memories costs a turn only those it reads. What changed is known
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from palaver.csml.bounds import Pay, check_kept, free
+from palaver.csml.limits import Limits
 from palaver.csml.texts import from_memory, to_memory
 from palaver.csml.values import ClosureData, Value
 from palaver.effects import Forget, Remember
-
-if TYPE_CHECKING:
-    from palaver.csml.state import Limits
 
 
 class Memories:

@@ -14,10 +14,11 @@ from palaver.csml import nodes
 from palaver.csml.bounds import Pay, check_kept, free
 from palaver.csml.compiler.statements import LEAVE, RETURN
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, SoftError
+from palaver.csml.limits import Limits
 from palaver.csml.memory import Memories
 from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
-from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Limits, Run
+from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Run
 from palaver.csml.texts import from_json, from_memory, to_hold
 from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Secret, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot

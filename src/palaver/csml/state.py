@@ -7,13 +7,12 @@ function's or a closure's variables. Nothing here outlives the turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded
+from palaver.csml.limits import Limits
 from palaver.csml.source import NOWHERE, Position
 from palaver.csml.values import ClosureData, Members, Value, null_because
 from palaver.effects import Effect, Host, Say
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
 
 SLICE: Final = 20_000
 """Instructions between two looks at the clock; some milliseconds of work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The budgets of a turn (product.md §7). All are settings, of these names after `max_`."""
-
-    steps: int = 100
-    instructions: int = 5_000_000
-    depth: int = 300
-    payload_bytes: int = 16_000
-    value_bytes: int = 16 * 1024 * 1024
-    messages: int = 10_000
-    nesting: int = MAX_NESTING
-    """`max_json_depth`: of what is said, stored, sent or written."""
 
 
 class Callee(Protocol):

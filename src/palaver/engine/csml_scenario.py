@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from palaver.csml.checker import lint_errors
 from palaver.csml.diagnostics import SourceError
+from palaver.csml.limits import Limits
 from palaver.csml.program import FlowText, FlowUnit, Program
 from palaver.csml.run import Inputs, allow_depth, run
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.regex import compile_pattern
 from palaver.effects import Effect, Host
 from palaver.engine.scenario import Entry, Place, TurnInput

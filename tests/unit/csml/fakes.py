@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from palaver.csml.failures import BudgetExceeded
+from palaver.csml.limits import Limits
 from palaver.csml.nodes import Closure
 from palaver.csml.source import NOWHERE, Position
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.table import Arguments, Builtins, Method
 from palaver.csml.texts import from_json, to_json
 from palaver.csml.values import ClosureData, Items, Members, Value, null_because

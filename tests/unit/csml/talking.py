@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from palaver.csml import program as program_module
+from palaver.csml.limits import Limits
 from palaver.csml.program import FlowText, Program
 from palaver.csml.run import Inputs, run
-from palaver.csml.state import Limits
 from palaver.effects import (
     Effect,
     End,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded
+from palaver.csml.limits import Limits
 from palaver.csml.run import allow_depth
-from palaver.csml.state import Limits
 from tests.unit.csml.talking import Talk
 
 

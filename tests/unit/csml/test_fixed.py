@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palaver.csml.compiler import calls
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib import components
 from tests.unit.csml.talking import Talk, said
 

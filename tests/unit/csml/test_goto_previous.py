@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.effects import End, Goto, SwitchBot
 from tests.unit.csml.talking import Talk, without_places
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded
+from palaver.csml.limits import Limits
 from palaver.csml.memory import Memories
 from palaver.csml.program import restore_closure
-from palaver.csml.state import Limits
 from palaver.effects import Forget, Remember
 from tests.unit.csml.fakes import plain, value
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.effects import AppCall, CallFailed, HostAnswer, HttpAnswer, HttpRequest, Mail
 from palaver.engine.ask import Answer, Ask
 from palaver.engine.bots import RunnableBot

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.effects import HttpRequest
 from palaver.engine.ask import Ask
 from palaver.engine.engine import Engine, EngineSettings, Stopwatch

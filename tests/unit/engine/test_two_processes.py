@@ -13,7 +13,7 @@ from typing import cast
 import psycopg
 import pytest
 
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.effects import AppCall, HttpAnswer
 from palaver.engine.ask import Answer, Ask
 from palaver.engine.bots import RunnableBot

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.diagnostics import SourceError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.effects import CallFailed, HttpAnswer
 from palaver.engine.bots import BotInvalid, Scenarios, content_key
 from palaver.engine.csml_scenario import CsmlScenario

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.engine.ask import Ask
 from palaver.engine.bots import Scenarios
 from palaver.engine.csml_scenario import CsmlScenario

@@ -20,9 +20,10 @@ from palaver.csml.compiler.expressions import compile_expression, pay_for_joinin
 from palaver.csml.compiler.fixed import is_fixed
 from palaver.csml.compiler.names import SPECIAL, lookup, store
 from palaver.csml.failures import NOT_ASSIGNED, BudgetExceeded, RunError
+from palaver.csml.limits import Limits
 from palaver.csml.operators import ARITHMETIC
 from palaver.csml.source import Position
-from palaver.csml.state import Back, ConversationOver, Frame, Jump, Limits, Run, Unit
+from palaver.csml.state import Back, ConversationOver, Frame, Jump, Run, Unit
 from palaver.csml.stdlib.costs import pay_for_output
 from palaver.csml.stdlib.methods import located
 from palaver.csml.texts import bare_items, json_text, to_json, to_text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from palaver.csml.failures import SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.table import Arguments, Builtins, Methods
 from palaver.csml.values import Value
 from palaver.effects import HostAnswer

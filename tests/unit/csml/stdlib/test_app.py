@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.app import APP_BUILTINS, NO_ENDPOINT
 from palaver.csml.values import SECURE, Meta, Value
 from palaver.effects import AppCall, CallFailed, HttpAnswer

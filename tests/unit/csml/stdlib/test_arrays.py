@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
+from palaver.csml.limits import Limits
 from palaver.csml.source import Position
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.arrays import ARRAY
 from palaver.csml.values import Items, Members, Meta, Value, with_content_type
 from tests.unit.csml.fakes import (

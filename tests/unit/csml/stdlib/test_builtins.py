@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
+from palaver.csml.limits import Limits
 from palaver.csml.source import Position
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.builtins import PLAIN_BUILTINS
 from palaver.csml.stdlib.table import Arguments
 from palaver.csml.values import SECURE, Value, content_type_of, null_because

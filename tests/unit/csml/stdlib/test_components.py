@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.components import NATIVE, build
 from palaver.csml.stdlib.table import Arguments
 from palaver.csml.values import SECURE, Items, Members, Meta, Value, content_type_of

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.encodings import BASE64_METHODS, ENCODING_BUILTINS, HEX_METHODS
 from palaver.csml.stdlib.identity import IDENTITY_BUILTINS
 from palaver.csml.values import SECURE, Value, content_type_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.generic import BOOLEAN, CLOSURE, GENERIC, NULL
 from palaver.csml.stdlib.numbers import FLOAT, INT
 from palaver.csml.stdlib.strings import STRING

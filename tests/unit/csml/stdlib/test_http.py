@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.http import HTTP_BUILTINS, HTTP_METHODS
 from palaver.csml.values import SECURE, Meta, Value, content_type_of
 from palaver.effects import CallFailed, HttpAnswer

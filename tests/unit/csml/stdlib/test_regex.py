@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.csml.failures import BudgetExceeded
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib import regex_sets as sets
 from palaver.csml.stdlib.regex import Pattern, compile_pattern
 from palaver.csml.stdlib.regex_syntax import translate

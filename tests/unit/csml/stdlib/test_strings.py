@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.csml.failures import BudgetExceeded, SoftError
+from palaver.csml.limits import Limits
 from palaver.csml.source import Position
-from palaver.csml.state import Limits
 from palaver.csml.stdlib.methods import BY_TYPE
 from palaver.csml.stdlib.strings import is_email
 from palaver.csml.values import Value

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.calendar import (
     DAY_MAX,
     DAY_MIN,

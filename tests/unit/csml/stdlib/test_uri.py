@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.conversions import OBJECT_CONVERSIONS, TEXT_CONVERSIONS
 from palaver.csml.stdlib.entities import decode_entities, encode_entities
 from palaver.csml.stdlib.uri import decode_component, decode_uri, encode_component, encode_uri

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib.conversions import OBJECT_CONVERSIONS, TEXT_CONVERSIONS
 from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.values import Items, Members, Meta, Value

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from palaver.csml.bounds import MAX_NESTING
 from palaver.csml.failures import BudgetExceeded
-from palaver.csml.state import Limits
+from palaver.csml.limits import Limits
 from palaver.csml.stdlib import yaml as module
 from palaver.csml.stdlib.conversions import OBJECT_CONVERSIONS
 from palaver.csml.stdlib.yaml import MAX_ALIASED, parse_yaml, yaml_of
