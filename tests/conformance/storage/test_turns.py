@@ -19,7 +19,7 @@ from palaver.storage.protocol import (
     Storage,
     TurnWrite,
 )
-from palaver.storage.sql import guard
+from palaver.storage.sql import shared_turn
 from palaver.types import JsonObject
 
 from .makers import (
@@ -102,7 +102,7 @@ async def test_a_turn_that_switches_waits_for_the_other_client(storage: Storage)
 async def test_of_turns_that_switch_into_each_other_one_gives_up(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (guard, local):
+    for module in (shared_turn, local):
         monkeypatch.setattr(module, "BESIDE_MOMENT_S", 0.05)
     first, second = await begun(storage, ANNA), await begun(storage, OTHER)
     results: list[str] = []

@@ -23,7 +23,7 @@ from palaver.engine.outbound import Outbound
 from palaver.errors import Conflict, ConversationBusy, KeyReused, Unavailable
 from palaver.model import Bot, Client, Event, Flow, Repeat, Turn
 from palaver.storage.protocol import Storage
-from palaver.storage.sql import guard
+from palaver.storage.sql import shared_turn
 from palaver.storage.urls import open_storage
 from palaver.types import SystemClock
 
@@ -279,7 +279,7 @@ async def test_a_change_from_elsewhere_waits_for_turns_everywhere(postgres_url: 
 async def test_a_dead_process_lets_go_whatever_the_databases_clock_does(
     postgres_url: str, jump: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "LEASE_US", 300_000)
+    monkeypatch.setattr(shared_turn, "LEASE_US", 300_000)
     async with two(postgres_url) as (one, other):
         calling = asyncio.create_task(one.send(step="call"))
         await one.outbound.called.wait()

@@ -32,7 +32,7 @@ from palaver.errors import (
 )
 from palaver.model import Client
 from palaver.storage.protocol import ClientState, ClientWrite, Leased, OpenTurn, TurnWrite
-from palaver.storage.sql import guard
+from palaver.storage.sql import shared_turn
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.pgconnection import PgConnection, decode_json, decode_text, encode_text
 from palaver.storage.sql.postgres import PostgresDriver
@@ -370,8 +370,8 @@ async def test_an_abandoned_lease_is_free_at_once(postgres_url: str) -> None:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "LEASE_US", 200_000)
-    monkeypatch.setattr(guard, "RENEW_S", 0.05)
+    monkeypatch.setattr(shared_turn, "LEASE_US", 200_000)
+    monkeypatch.setattr(shared_turn, "RENEW_S", 0.05)
 
 
 @pytest.mark.usefixtures("short_leases")
@@ -390,7 +390,7 @@ async def test_an_expired_lease_is_taken_over_and_its_owner_stores_nothing(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, calls: bool
 ) -> None:
     async with opened(postgres_url) as one, opened(postgres_url) as two:
-        monkeypatch.setattr(guard, "RENEW_S", 99)
+        monkeypatch.setattr(shared_turn, "RENEW_S", 99)
         lost = await begin(one)
         await lost.lease()
         assert await add_one(two, calls=calls) == 1
@@ -549,7 +549,7 @@ async def test_turns_that_switch_at_once_lose_nothing(postgres_url: str) -> None
 async def test_turns_that_switch_into_each_other_end(
     postgres_url: str, calls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "BESIDE_MOMENT_S", 0.1)
+    monkeypatch.setattr(shared_turn, "BESIDE_MOMENT_S", 0.1)
     async with opened(postgres_url) as one, opened(postgres_url) as two:
         first, second = await begin(one, ANNA), await begin(two, OTHER)
 

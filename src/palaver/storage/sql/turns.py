@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from palaver.model import Person, Session
     from palaver.storage.cipher import Cipher
     from palaver.storage.sql.driver import Driver, SharedDriver
-    from palaver.storage.sql.guard import SharedTurn
+    from palaver.storage.sql.shared_turn import SharedTurn
 
 ANSWER_AGE = timedelta(hours=24)
 """How long an answer is kept for repeats. Spec: dialects §1."""
