@@ -80,7 +80,7 @@ DELETE FROM client c WHERE c.client = ?1 AND c.fence = ?2
    AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = ?1)
    AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = ?1)
    AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = ?1)
-   AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = ?1);
+   AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.scope = ?1 OR a.client = ?1);
 
 -- name: purge_conversations
 -- Some of the expired conversations.
@@ -117,7 +117,7 @@ DELETE FROM client WHERE client IN (
      AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
-     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.scope = c.client OR a.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs j
                       WHERE j.lock = 'client ' || encode(c.client, 'hex'))
    LIMIT ?2 FOR UPDATE OF c SKIP LOCKED);

@@ -139,7 +139,7 @@ DELETE FROM turn WHERE client = ?1;
 
 -- name: delete_answers
 -- Erases the answers kept for a client.
-DELETE FROM answer WHERE client = ?1;
+DELETE FROM answer WHERE scope = ?1 OR client = ?1;
 
 -- name: delete_client
 -- Erases the client's row, which goes last.
@@ -156,7 +156,7 @@ SELECT (SELECT count(*) FROM conversation WHERE client = ?1),
        (SELECT count(*) FROM turn WHERE client = ?1),
        (SELECT count(*) FROM memory WHERE client = ?1),
        (SELECT count(hold) + count(previous_bot) FROM client WHERE client = ?1),
-       (SELECT count(*) FROM answer WHERE client = ?1);
+       (SELECT count(*) FROM answer WHERE scope = ?1 OR client = ?1);
 
 -- name: delete_memories_of_bot
 -- Erases the memories of all clients of a bot.
@@ -172,7 +172,8 @@ DELETE FROM turn WHERE client IN (SELECT client FROM client WHERE bot_id = ?1);
 
 -- name: delete_answers_of_bot
 -- Erases the answers kept for all clients of a bot.
-DELETE FROM answer WHERE client IN (SELECT client FROM client WHERE bot_id = ?1);
+DELETE FROM answer WHERE scope IN (SELECT client FROM client WHERE bot_id = ?1)
+   OR client IN (SELECT client FROM client WHERE bot_id = ?1);
 
 -- name: delete_clients_of_bot
 -- Erases the rows of all clients of a bot, which go last.

@@ -107,6 +107,6 @@ DELETE FROM client WHERE client IN (
      AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)
-     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.client = c.client)
+     AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.scope = c.client OR a.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM job j WHERE j.lock = 'client ' || lower(hex(c.client)))
    LIMIT ?2);

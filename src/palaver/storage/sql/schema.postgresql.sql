@@ -83,7 +83,8 @@ CREATE TABLE answer (
   PRIMARY KEY (scope, key)
 );
 
-CREATE INDEX answer_client ON answer (client);
+-- `client`: whose an answer is, where its scope does not say so.
+CREATE INDEX answer_client ON answer (client) WHERE client IS NOT NULL;
 CREATE INDEX answer_age ON answer (created_at);
 
 CREATE TABLE content (

@@ -70,7 +70,8 @@ CREATE TABLE answer (
 );
 
 CREATE UNIQUE INDEX answer_key ON answer (scope, key);
-CREATE INDEX answer_client ON answer (client);
+-- `client`: whose an answer is, where its scope does not say so.
+CREATE INDEX answer_client ON answer (client) WHERE client IS NOT NULL;
 CREATE INDEX answer_age ON answer (created_at);
 
 -- What builds consist of, each content once. Its digest is keyed when a secret key is set.

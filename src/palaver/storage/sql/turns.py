@@ -213,7 +213,7 @@ class SqlTurns(SqlPart):
         row: Parameters = (
             scope,
             answer.key,
-            client,
+            None if client == scope else client,
             answer.fingerprint,
             us_from_time(answer.created_at),
             self._cipher.seal(answer.body),
