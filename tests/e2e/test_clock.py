@@ -36,6 +36,8 @@ JUMPS = {"an hour back": -HOUR, "a day back": -DAY, "a day forward": DAY}
 
 jumps = pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
 
+days = pytest.mark.parametrize("jump", [-DAY, DAY], ids=["a day back", "a day forward"])
+
 ECHO = {"Default": 'start:\n  say "{{event}}"\n  hold\n  goto start\n'}
 
 
@@ -132,7 +134,7 @@ def test_lists_and_their_cursors_go_by_position(
     assert texts(server.messages("ann")[::-1]) == doubled
 
 
-@jumps
+@days
 def test_all_conversations_are_listed_once(
     serving: Serving, database: str, clock: Clock, jump: int
 ) -> None:
@@ -154,7 +156,7 @@ def test_all_conversations_are_listed_once(
     assert len(found) == len(set(found)) == 12
 
 
-@jumps
+@days
 def test_a_turn_that_calls_the_outside_meanwhile_is_finished(
     serving: Serving, database: str, clock: Clock, gate: Gate, jump: int
 ) -> None:
@@ -194,7 +196,7 @@ def test_a_repeat_gets_its_stored_answer(
     assert texts(server.messages("ann")) == ["once", "once"], "said and answered a single time"
 
 
-@jumps
+@days
 def test_the_delay_without_interruptions_ends(
     serving: Serving, database: str, clock: Clock, gate: Gate, jump: int
 ) -> None:
@@ -241,7 +243,7 @@ def test_what_is_live_is_not_deleted_and_what_was_deleted_stays_away(
     assert server.memories("ann") == {"first": "anew"}
 
 
-@jumps
+@days
 def test_jobs_are_run_and_tried_again(
     serving: Serving, database: str, clock: Clock, gate: Gate, receiver: Receiver, jump: int
 ) -> None:
@@ -262,7 +264,7 @@ def test_jobs_are_run_and_tried_again(
     wait_for(lambda: jobs_of(server.database) == [])
 
 
-@pytest.mark.parametrize("jump", [-DAY, DAY], ids=["a day back", "a day forward"])
+@days
 def test_a_job_whose_process_died_is_taken_over(
     serving: Serving, database: str, clock: Clock, gate: Gate, receiver: Receiver, jump: int
 ) -> None:
@@ -282,7 +284,7 @@ def test_a_job_whose_process_died_is_taken_over(
     wait_for(lambda: jobs_of(server.database) == [])
 
 
-@jumps
+@days
 def test_a_throttled_key_is_admitted_again(serving: Serving, clock: Clock, jump: int) -> None:
     settings = '[keys]\nstudio_key = "key"\n[studio]\nrate = 5\n'
     server = serving(ECHO, settings, variables=clock.variables).start()
