@@ -8,7 +8,8 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.rows import json_from_bot, us_from_time
 from palaver.storage.sql.sqlite import APPLICATION_ID, SqliteDriver
 from palaver.storage.sql.store import SqlStore
+from palaver.storage.sql.writer import Job
 from tests.conformance.storage.makers import (
     ANNA,
     BERT,
@@ -438,13 +440,26 @@ async def test_a_command_that_writes_keeps_turns_waiting_and_not_the_loop(path: 
         assert (await store.load_client(ANNA, NOW)).hold == {"n": 1}
 
 
-async def test_what_is_not_on_disk_is_not_read(path: Path) -> None:
+async def test_reads_neither_wait_for_a_commit_nor_see_what_is_not_on_disk(path: Path) -> None:
     async with opened(path) as store:
-        writer = driver_of(store).writer
-        assert writer is not None
+        driver = driver_of(store)
+        assert driver.writer is not None
+        assert driver.runner is not None
+        commit, disk = driver.runner.commit, threading.Event()
+
+        def slow(jobs: Sequence[Job]) -> None:
+            assert disk.wait(10)
+            commit(jobs)
+
+        driver.runner.commit = slow  # type: ignore[method-assign]
         turn = asyncio.create_task(write(store, ANNA, hold={"n": 1}))
         await asyncio.sleep(0)  # the unit is submitted,
         await asyncio.sleep(0)  # and its group on its way
-        assert writer.is_busy
+        assert driver.writer.is_busy
+        assert (await store.load_client(ANNA, NOW)).hold is None
+        later = asyncio.create_task(write(store, BERT, hold={"n": 2}))
+        await asyncio.sleep(0)
+        disk.set()
+        await asyncio.gather(turn, later)
         assert (await store.load_client(ANNA, NOW)).hold == {"n": 1}
-        assert turn.done(), "the read waited for the commit"
+        assert (await store.load_client(BERT, NOW)).hold == {"n": 2}

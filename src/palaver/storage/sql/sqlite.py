@@ -1,10 +1,10 @@
-"""SQLite as a Driver: one process, one file, one connection, one thread that commits.
+"""SQLite as a Driver: one process, one file, one thread that commits.
 
 Reads run right on the event loop's thread: a point read takes some 10 to 20 µs, less than handing
 it to a thread and back. They share the connection with what writes, and so its cache of pages: a
 second connection forgets its own at every commit of the first, and reads the pages anew (100 µs a
-turn). While a commit waits for the disk, reads wait with it. `:memory:` has no thread, for there
-is no disk to wait for.
+turn). It is used only while a commit waits for the disk, so that reads never do; in write-ahead
+mode it sees what is on disk. `:memory:` has one connection and no thread, for there is no disk.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class SqliteDriver:
         self._migrations = load_migrations(self.kind)
         self._lock: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
         self._closing = asyncio.Lock()
 
@@ -87,6 +88,7 @@ class SqliteDriver:
             self.runner = UnitRunner(connection, self._storage_error)
             self._connection = connection
             if self._is_file:
+                self._reader = self._connect()
                 self.writer = GroupWriter(self.runner, Checkpoints(self._connect))
         except BaseException as error:
             self._disconnect()
@@ -95,7 +97,7 @@ class SqliteDriver:
             raise
 
     async def check(self) -> None:
-        connection = await self._free_connection()
+        connection = self._free_connection()
         refuse_moved(connection, self.path)
         await self._check_schema(connection)
 
@@ -116,19 +118,19 @@ class SqliteDriver:
             self._disconnect()
 
     async def read(self, sql: str, parameters: Parameters) -> list[Row]:
-        connection = await self._free_connection()
+        connection = self._free_connection()
         try:
             return connection.execute(sql, parameters).fetchall()
         except (sqlite3.Error, UnicodeError, OverflowError) as error:
             raise self._storage_error(error) from error
 
-    async def _free_connection(self) -> sqlite3.Connection:
-        """The connection, when no commit is on its way. Raises: Unavailable: it is closed."""
-        if self.writer is not None and self.writer.is_busy:
-            await self.writer.settled()
-        if self._connection is None:
+    def _free_connection(self) -> sqlite3.Connection:
+        """One that no commit is using. Raises: Unavailable: they are closed."""
+        is_busy = self.writer is not None and self.writer.is_busy
+        connection = self._reader if is_busy else self._connection
+        if connection is None:
             raise self._closed()
-        return self._connection
+        return connection
 
     async def write(self, unit: Sequence[Statement], *, is_long: bool = False) -> int:
         if self.runner is None:
@@ -212,7 +214,7 @@ class SqliteDriver:
 
     def _disconnect(self) -> None:
         """The connection that writes is closed last, and tidies the write-ahead log away."""
-        self._connection = self.runner = None
+        self._connection = self._reader = self.runner = None
         while self._connections:
             self._connections.pop().close()
         if self._lock is not None:

@@ -3,9 +3,8 @@
 Units that are ready in the same round of the event loop become one transaction. Their statements
 run right on the loop's thread: some 10 µs each, where handing the interpreter's lock to another
 thread and back at every one of them costs more than the statement. What waits for the disk, the
-COMMIT, runs in the one thread that writes. Meanwhile the connection is nobody else's: the next
-units gather, and reads wait; so a read never sees what is not on disk yet. The busier the server,
-the larger the groups.
+COMMIT, runs in the one thread that writes. Meanwhile the connection is nobody else's, and the next
+units gather. The busier the server, the larger the groups.
 
 A unit that cannot be stored must fail alone. Units hardly ever fail, so a group first runs without
 savepoints (7 µs less a unit); when one fails, the group is rolled back and run again with a
@@ -18,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -168,7 +166,7 @@ class GroupWriter:
 
     Attributes:
         lag_s: how long the first unit of the last group waited until it was on disk.
-        is_busy: the thread has the connection; whoever reads waits with `settled`.
+        is_busy: the thread has the connection.
     """
 
     def __init__(self, runner: UnitRunner, checkpoints: Checkpoints) -> None:
@@ -179,7 +177,8 @@ class GroupWriter:
         self.is_busy = False
         self._is_scheduled = False
         self._gathered: list[Job] = []
-        self._readers: deque[asyncio.Future[None]] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="palaver-writer", daemon=True)
@@ -203,18 +202,11 @@ class GroupWriter:
         self._schedule()
         return future
 
-    async def settled(self) -> None:
-        """Returns when the connection is free."""
-        while self.is_busy:
-            reader: asyncio.Future[None] = self._loop.create_future()
-            self._readers.append(reader)
-            await reader
-
     async def stop(self) -> None:
         """Returns once all that was submitted is written and the thread has ended."""
         while self._gathered or self.is_busy:
             await asyncio.sleep(0)
-            await self.settled()
+            await self._idle.wait()
         await self._checkpoints.stop()
         self._queue.put(None)
         self._thread.join()
@@ -240,6 +232,7 @@ class GroupWriter:
 
     def _hand_over(self, jobs: Sequence[Job], work: Callable[[Sequence[Job]], None]) -> None:
         self.is_busy = True
+        self._idle.clear()
         self._queue.put(partial(self._run, jobs, work))
 
     def _finish(self, jobs: Sequence[Job]) -> None:
@@ -247,12 +240,8 @@ class GroupWriter:
         resolve(jobs)
 
     def _free(self) -> None:
-        """Readers first: they waited longer than the group that gathered meanwhile."""
         self.is_busy = False
-        while self._readers:
-            reader = self._readers.popleft()
-            if not reader.done():
-                reader.set_result(None)
+        self._idle.set()
         self._checkpoints.note(self._runner.changes)
         self._schedule()
 
