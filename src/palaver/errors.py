@@ -52,7 +52,16 @@ class ConversationBusy(EngineError):
 
 
 class StorageError(PalaverError):
-    """The database refused or failed."""
+    """The database refused or failed.
+
+    Args:
+        message: for the operator; it may name hosts and files.
+        public: what whoever uses the service is told instead.
+    """
+
+    def __init__(self, message: str, *, public: str | None = None) -> None:
+        super().__init__(message)
+        self.public = public or message
 
 
 class Unavailable(StorageError):

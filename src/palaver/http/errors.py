@@ -100,4 +100,5 @@ def problem_of(
     elif error.retryable:
         headers = (("retry-after", "1"),)
     problems = error.problems if isinstance(error, Malformed) else ()
-    return Problem(status, str(error) or type(error).__doc__ or "", problems, headers)
+    message = error.public if isinstance(error, StorageError) else str(error)
+    return Problem(status, message or type(error).__doc__ or "", problems, headers)

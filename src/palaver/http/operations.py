@@ -162,7 +162,7 @@ class Operations(Dialect):
         try:
             await self.services.storage.check()
         except StorageError as error:
-            return json_response({"status": "not ready", "reason": str(error)}, 503)
+            return json_response({"status": "not ready", "reason": error.public}, 503)
         return json_response({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:

@@ -229,6 +229,14 @@ def test_failures_of_the_services_have_their_status(caller: Caller) -> None:
         assert ("retry-after" in answer.headers) == (status == 503)
 
 
+def test_what_is_wrong_with_the_database_is_for_the_log(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller.chat.fails = Unavailable("db at 10.0.0.1 refused", public="try again")
+    assert run(caller).json() == {"code": 503, "message": "try again"}
+    assert "10.0.0.1" in caplog.text
+
+
 def test_a_dropped_event_is_an_empty_object(caller: Caller) -> None:
     caller.chat.dropped = True
     assert run(caller).content == b"{}"

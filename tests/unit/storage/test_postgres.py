@@ -33,6 +33,7 @@ from palaver.errors import (
 from palaver.model import Client
 from palaver.storage.protocol import ClientState, ClientWrite, Leased, OpenTurn, TurnWrite
 from palaver.storage.sql import shared_turn
+from palaver.storage.sql.driver import NOT_NOW
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.pgconnection import PgConnection, decode_json, decode_text, encode_text
 from palaver.storage.sql.postgres import PostgresDriver
@@ -742,9 +743,10 @@ async def test_a_value_no_column_can_hold_fails_alone(postgres_url: str) -> None
 async def test_a_database_that_is_not_there_is_unavailable(
     postgres_url: str, change: Callable[[str], str], message: str
 ) -> None:
-    with pytest.raises(Unavailable, match=message):
+    with pytest.raises(Unavailable, match=message) as raised:
         async with opened(change(postgres_url)):
             pass
+    assert raised.value.public == NOT_NOW, "hosts and names are the operator's"
 
 
 # --- the schema ----------------------------------------------------------------------------------

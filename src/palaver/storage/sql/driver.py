@@ -20,6 +20,10 @@ Command: TypeAlias = tuple[str, Parameters]
 Row: TypeAlias = tuple[Any, ...]
 
 
+NOT_NOW = "the database cannot be used now; try again"
+"""What users of the service are told of its troubles; the operator's log has the reason."""
+
+
 class Driver(Protocol):
     """A database. All errors leave it as StorageError."""
 

@@ -52,7 +52,8 @@ def refuse_moved(connection: sqlite3.Connection, path: str) -> None:
     """Raises: Unavailable: the data is elsewhere by now."""
     moved = moved_to(connection)
     if moved is not None:
-        raise Unavailable(f"{path} was moved to {moved.target}: give palaver that database")
+        told = f"was moved to {moved.target}: give palaver that database"
+        raise Unavailable(f"{path} {told}", public=f"the database {told}")
 
 
 def has_log(connection: sqlite3.Connection) -> bool:

@@ -72,7 +72,7 @@ class Pool:
         except BaseException as error:
             self.count -= 1
             if isinstance(error, Unavailable):
-                self._fail_waiting(str(error))
+                self._fail_waiting(error)
             else:
                 self._wake(None)
             raise
@@ -126,17 +126,17 @@ class Pool:
                 return True
         return False
 
-    def _fail_waiting(self, reason: str) -> None:
+    def _fail_waiting(self, reason: Unavailable) -> None:
         """Nobody need wait for a server that is away."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
-                future.set_exception(Unavailable(reason))
+                future.set_exception(Unavailable(str(reason), public=reason.public))
 
     async def close(self) -> None:
         """Closes those at rest now, those that are lent when they come back."""
         self._is_open = False
-        self._fail_waiting("the database is closed")
+        self._fail_waiting(Unavailable("the database is closed"))
         while self._idle:
             self._idle.pop().close()
             self.count -= 1

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from palaver.errors import ConfigError, Conflict, SchemaOutdated, StorageError, Unavailable
-from palaver.storage.sql.driver import Command, Parameters, Row, Statement
+from palaver.storage.sql.driver import NOT_NOW, Command, Parameters, Row, Statement
 from palaver.storage.sql.migrate import Migration, load_migrations, pending_migrations
 from palaver.storage.sql.pgconnection import ConnectionLost, PgConnection
 from palaver.storage.sql.pgpool import Pool
@@ -232,7 +232,8 @@ class PostgresDriver:
             connection = await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
         except (psycopg.Error, OSError) as error:
             reason = " ".join(str(error).split())
-            raise Unavailable(f"{self._where} cannot be reached: {reason}") from error
+            message = f"{self._where} cannot be reached: {reason}"
+            raise Unavailable(message, public=NOT_NOW) from error
         return PgConnection(connection, ANSWER_S)
 
     async def _acquire(self, pool: Pool | None) -> PgConnection:
@@ -269,23 +270,26 @@ def storage_error(error: BaseException, where: str) -> StorageError:
     if isinstance(error, StorageError):
         return error
     if isinstance(error, ConnectionLost):
+        end = "what was being stored may or may not be"
         return Unavailable(
-            f"the connection to {where} was lost ({error}); what was being stored may or may not be"
+            f"the connection to {where} was lost ({error}); {end}",
+            public=f"the connection to the database was lost; {end}",
         )
     state = getattr(error, "sqlstate", None) or ""
     text = " ".join(str(error).split())
     if state in _CONFLICTS or (
         state == "23505" and ("answer_pkey" in text or "queueing_lock" in text)
     ):
-        return Conflict(f"another turn came in between; try again ({text})")
+        told = "another turn came in between; try again"
+        return Conflict(f"{told} ({text})", public=told)
     if state == "22012":  # only `check_fence` divides
         return Conflict("lease lost: another process went on with this client; try again")
     if state[:2] in _TROUBLES or state in _TROUBLES or not state:
         if isinstance(error, psycopg.Error):
-            return Unavailable(f"{where} cannot be used now: {text}")
+            return Unavailable(f"{where} cannot be used now: {text}", public=NOT_NOW)
     elif state in ("42P01", "42703"):
-        return SchemaOutdated(f"{where} has not our schema: {text}")
-    return StorageError(f"{where} refused: {text}")
+        return SchemaOutdated(f"{where} has not our schema: {text}", public=NOT_NOW)
+    return StorageError(f"{where} refused: {text}", public="the database refused this")
 
 
 _CONFLICTS = ("40001", "40P01")

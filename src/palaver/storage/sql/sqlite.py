@@ -20,7 +20,7 @@ from typing import IO, Literal
 
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.sql.checkpoints import Checkpoints
-from palaver.storage.sql.driver import Parameters, Row, Statement
+from palaver.storage.sql.driver import NOT_NOW, Parameters, Row, Statement
 from palaver.storage.sql.migrate import lend_functions, load_migrations, pending_migrations
 from palaver.storage.sql.moves import drop_log, has_log, refuse_moved, writing
 from palaver.storage.sql.writer import BUSY_MS, GroupWriter, Job, UnitRunner
@@ -222,7 +222,7 @@ class SqliteDriver:
             self._lock = None
 
     def _closed(self) -> Unavailable:
-        return Unavailable(f"the database {self.path} is closed")
+        return Unavailable(f"the database {self.path} is closed", public=NOT_NOW)
 
     def _storage_error(self, error: BaseException) -> StorageError:
         """The one place that knows SQLite's errors."""
@@ -230,18 +230,22 @@ class SqliteDriver:
         translated: StorageError
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             translated = self._not_a_database(error)
+            translated.public = NOT_NOW
         elif getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
-            translated = Unavailable(f"{self.path}: {error}")  # only those of a move refuse
+            translated = Unavailable(f"{self.path}: {error}", public=str(error))  # a move's
         elif code == sqlite3.SQLITE_FULL:
-            translated = Unavailable(f"the disk of {self.path} is full; nothing was stored")
+            told = "is full; nothing was stored"
+            translated = Unavailable(f"the disk of {self.path} {told}", public=f"the disk {told}")
         elif code == sqlite3.SQLITE_CANTOPEN:
             translated = Unavailable(
-                f"{self.path} cannot be opened: its folder must exist and be writable"
+                f"{self.path} cannot be opened: its folder must exist and be writable",
+                public=NOT_NOW,
             )
         elif code in _TROUBLES:
-            translated = Unavailable(f"{self.path} cannot be used now: {error}")
+            translated = Unavailable(f"{self.path} cannot be used now: {error}", public=NOT_NOW)
         else:
-            translated = StorageError(f"{self.path}: the database refused: {error}")
+            refused = f"the database refused: {error}"
+            translated = StorageError(f"{self.path}: {refused}", public=refused)
         translated.__cause__ = error
         return translated
 

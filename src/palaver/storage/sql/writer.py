@@ -285,5 +285,5 @@ def resolve(jobs: Sequence[Job]) -> None:
 def fail_all(jobs: Sequence[Job], failure: StorageError) -> None:
     """Each gets an error of its own, for tracebacks are written into the error that is raised."""
     for job in jobs:
-        job.error = type(failure)(str(failure))
+        job.error = type(failure)(str(failure), public=failure.public)
         job.error.__cause__ = failure.__cause__

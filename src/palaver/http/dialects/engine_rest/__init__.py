@@ -173,7 +173,7 @@ class EngineRest(Dialect):
         try:
             await services.storage.check()
         except StorageError as error:
-            is_ready, database = False, f"Setup error: {error}"
+            is_ready, database = False, f"Setup error: {error.public}"
         level = logging.getLogger("palaver").getEffectiveLevel()
         return json_response(
             {
