@@ -19,7 +19,7 @@ import palaver.storage.sql as package
 from palaver.errors import NotADatabase, SchemaOutdated, StorageError, Unavailable
 from palaver.model import Client, Flow
 from palaver.storage.protocol import ClientState
-from palaver.storage.sql import checkpoints
+from palaver.storage.sql import checkpoints, writer
 from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.rows import json_from_bot, us_from_time
 from palaver.storage.sql.sqlite import APPLICATION_ID, SqliteDriver
@@ -110,6 +110,18 @@ async def test_a_bad_unit_of_a_group_is_found_and_the_others_are_committed(path:
         for n in range(50):
             state = await store.load_client(user(n), NOW)
             assert state.memories == ({"n": "1"} if n % 7 else {})
+
+
+async def test_units_behind_a_group_that_fails_are_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LARGEST_GROUP", 1)
+    async with opened(path) as store:
+        bad = write(store, Client("pizza", "web", "\ud800"), hold={})
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(bad, write(store, hold={"n": 1}), return_exceptions=True)
+        assert [type(result) for result in results] == [StorageError, type(None)]
+        assert (await store.load_client(ANNA, NOW)).hold == {"n": 1}
 
 
 async def test_close_finishes_what_was_submitted(path: Path) -> None:

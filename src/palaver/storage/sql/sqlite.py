@@ -138,8 +138,7 @@ class SqliteDriver:
         if self.writer is not None:
             return await self.writer.submit(unit, is_long=is_long)
         job = Job(unit, None)
-        if self.runner.begin() and self.runner.stage((job,)):
-            self.runner.commit((job,))
+        self.runner.run_group((job,))
         if job.error is not None:
             raise job.error
         return job.changed

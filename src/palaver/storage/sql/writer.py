@@ -72,17 +72,20 @@ class UnitRunner:
         self.changes = 0
 
     def run_group(self, jobs: Sequence[Job]) -> None:
-        """Sets `changed` or `error` of each; raises nothing. Waits for others that write."""
+        """Sets `changed` or `error` of each; raises nothing."""
         try:
-            self.wait_for_others(BUSY_MS)
             self._cursor.execute("BEGIN IMMEDIATE")
         except Exception as error:
             fail_all(jobs, self._rolled_back(error))
         else:
             if self.stage(jobs):
                 self.commit(jobs)
-        finally:
-            self.wait_for_others(0)
+
+    def run_patiently(self, jobs: Sequence[Job]) -> None:
+        """`run_group`, waiting for another process that writes."""
+        self.wait_for_others(BUSY_MS)
+        self.run_group(jobs)
+        self.wait_for_others(0)
 
     def wait_for_others(self, busy_ms: int) -> None:
         """How long a BEGIN waits from now on while another process writes."""
@@ -224,11 +227,11 @@ class GroupWriter:
         jobs, self._gathered = self._gathered[:LARGEST_GROUP], self._gathered[LARGEST_GROUP:]
         runner = self._runner
         if any(job.is_long for job in jobs) or not runner.begin():
-            self._hand_over(jobs, runner.run_group)
+            self._hand_over(jobs, runner.run_patiently)
         elif runner.stage(jobs):
             self._hand_over(jobs, runner.commit)
         else:
-            self._finish(jobs)
+            self._finish_and_free(jobs)
 
     def _hand_over(self, jobs: Sequence[Job], work: Callable[[Sequence[Job]], None]) -> None:
         self.is_busy = True
