@@ -52,7 +52,7 @@ def test_every_line_is_a_known_instruction() -> None:
 
 def test_it_runs_as_nobody_special() -> None:
     user = last_stage()["USER"]
-    assert user == ["10001:10001"]
+    assert user == ["65532:65532"]
 
 
 def test_it_says_whether_it_is_well() -> None:
@@ -61,12 +61,17 @@ def test_it_says_whether_it_is_well() -> None:
 
 
 def test_it_is_small_for_the_tools_stay_in_the_first_stage() -> None:
-    stages = [words for name, words in instructions() if name == "FROM"]
-    assert len(stages) == 2
-    assert all(words.startswith("python:3.12-slim") for words in stages)
-    last = last_stage()
-    assert "uv" not in " ".join(last["COPY"]).split()
-    assert not any("apt-get" in words for words in last["RUN"])
+    build, run = [words for name, words in instructions() if name == "FROM"]
+    assert build == "debian:bookworm-slim AS build"
+    assert run == "gcr.io/distroless/python3-debian12:nonroot"  # no shell: nothing can be RUN
+    assert "RUN" not in last_stage()
+    assert "uv" not in " ".join(last_stage()["COPY"]).split()
+
+
+def test_the_tests_that_are_removed_are_not_those_of_new_bots() -> None:
+    (removal,) = (words for name, words in instructions() if "rm -rf {}" in words)
+    assert (ROOT / "src/palaver/cli/templates/csml/tests").is_dir()
+    assert "-not -path '*/palaver/*'" in removal
 
 
 def test_what_is_copied_is_there_and_not_ignored() -> None:
