@@ -58,5 +58,7 @@ def bounded(number: int) -> int | float | None:
 
 def decimal(text: str) -> float | None:
     """The float a text spells (§4.4, without `inf`, `nan`); None for others and too large ones."""
-    number = numeric(text)
-    return float(number) if number is not None and math.isfinite(number) else None
+    if numeric(text) is None:
+        return None
+    number = float(text)  # not by way of an int, which has no negative zero
+    return number if math.isfinite(number) else None

@@ -48,9 +48,7 @@ SCALARS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("text", "expected"), SCALARS)
 def test_scalars_follow_the_core_schema(text: str, expected: Any) -> None:
-    found = parse_yaml(text)
-    assert found == expected
-    assert type(found) is type(expected)
+    assert repr(parse_yaml(text)) == repr(expected)  # 1 and 1.0 differ, 0.0 and -0.0 too
 
 
 COLLECTIONS: list[tuple[str, Any]] = [
