@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 PERSON = "you-at-curl"
@@ -44,20 +46,37 @@ def address_of(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
+def command_name(script: str, environ: Mapping[str, str]) -> str:
+    """How this program is called from another terminal.
+
+    `uv run` puts the program's folder into the PATH of what it starts, and into no other.
+    """
+    found = shutil.which("palaver", path=environ.get("PATH"))
+    is_anywhere = found is not None and "UV_RUN_RECURSION_DEPTH" not in environ
+    return "palaver" if is_anywhere or not Path(script).is_absolute() else shlex.quote(script)
+
+
 def start_lines(
-    address: str, database: str, bots: Sequence[ServedBot], *, shows_keys: bool, text: str = "hello"
+    address: str,
+    database: str,
+    bots: Sequence[ServedBot],
+    *,
+    shows_keys: bool,
+    text: str = "hello",
+    command: str = "palaver",
 ) -> list[str]:
     """The lines `serve` prints.
 
     Args:
         shows_keys: put keys into the lines; otherwise they are read by `palaver keys show`.
         text: what the curl lines say.
+        command: how a shell finds this program; as `command_name` gives it.
     """
     lines = [f"Palaver listens at {address}", f"database  {shown_database(database)}"]
     lines += [f"web chat  {address}/chat/{quote(bot.id)}   ({bot.name})" for bot in bots]
     if not bots:
         return [*lines, "no bots yet: serve a folder, or push one with POST /bots"]
-    talk = _Curls(address, database, bots[0], text, shows_keys=shows_keys)
+    talk = _Curls(address, database, bots[0], text, command, shows_keys=shows_keys)
     lines += ["", f"Talk to {bots[0].name}; paste a line again, with another text, to go on:"]
     for title, curl in talk.all():
         lines += ["", f"# {title}", curl]
@@ -78,12 +97,20 @@ class _Curls:
     """The four lines for one bot."""
 
     def __init__(
-        self, address: str, database: str, bot: ServedBot, text: str, *, shows_keys: bool
+        self,
+        address: str,
+        database: str,
+        bot: ServedBot,
+        text: str,
+        command: str,
+        *,
+        shows_keys: bool,
     ) -> None:
         self.address = address
         self.database = database
         self.bot = bot
         self.text = text
+        self.command = command
         self.shows_keys = shows_keys
 
     def all(self) -> list[tuple[str, str]]:
@@ -141,8 +168,8 @@ class _Curls:
     def keys_command(self, key: str) -> str:
         """Prints the key on the machine that serves; a fixed key is read from its folder."""
         if key in self.bot.fixed and self.bot.folder is not None:
-            return f"palaver keys show {shlex.quote(self.bot.folder)} {key}"
+            return f"{self.command} keys show {shlex.quote(self.bot.folder)} {key}"
         option = ""
         if self.database != DEFAULT_DATABASE and not urlsplit(self.database).password:
             option = f" --database {shlex.quote(self.database)}"
-        return f"palaver keys show {shlex.quote(self.bot.id)} {key}{option}"
+        return f"{self.command} keys show {shlex.quote(self.bot.id)} {key}{option}"

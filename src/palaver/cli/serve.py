@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import click
 
-from palaver.cli.banner import ServedBot, address_of, start_lines
+from palaver.cli.banner import ServedBot, address_of, command_name, start_lines
 from palaver.cli.options import database_option, folders_argument, join_settings
 from palaver.cli.workers import Worker, become_worker
 from palaver.config import ServerSettings
@@ -221,7 +221,10 @@ def _print_start(
         path = str(folder.path) if folder else None
         shown.append(ServedBot(bot.id, bot.hex_id, bot.name, keys, path, fixed))
     address = address_of(settings.host, port)
-    for line in start_lines(address, settings.database, shown, shows_keys=shows_keys):
+    command = command_name(sys.argv[0], os.environ)
+    for line in start_lines(
+        address, settings.database, shown, shows_keys=shows_keys, command=command
+    ):
         click.echo(line)
     sys.stdout.flush()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from palaver.cli.banner import ServedBot, address_of, shown_database, start_lines
+from palaver.cli.banner import ServedBot, address_of, command_name, shown_database, start_lines
 
 KEYS = {"studio_key": "K'1", "chatbot_client": "C$x", "clustaar_token": 'T"`t'}
 PIZZA = ServedBot("pizza", "5c418eb73bb708000bd10001", "Pizza", KEYS)
@@ -107,6 +108,21 @@ def test_fixed_keys_are_read_from_the_folder(shell) -> None:  # type: ignore[no-
     assert "X-Api-Key: keys show bots/my pizza studio_key" in call
     (call,) = shell(lines[2])
     assert "Authorization: Bearer keys show p chatbot_client" in call
+
+
+def test_the_command_is_one_that_another_terminal_finds(tmp_path: Path) -> None:
+    script = tmp_path / "my bin/palaver"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    installed = {"PATH": str(script.parent)}
+    assert command_name(str(script), installed) == "palaver"
+    assert command_name(str(script), {"PATH": str(tmp_path)}) == f"'{script}'"
+    assert command_name(str(script), {**installed, "UV_RUN_RECURSION_DEPTH": "1"}) == f"'{script}'"
+    lines = start_lines(
+        "http://h:1", ":memory:", [PIZZA], shows_keys=False, command=shlex.quote(str(script))
+    )
+    assert any(f"$('{script}' keys show pizza studio_key" in line for line in lines)
 
 
 def test_addresses() -> None:
