@@ -39,6 +39,7 @@ from palaver.csml.values import (
     Members,
     Meta,
     Value,
+    content_type_of,
     owned,
     secured,
     share,
@@ -100,6 +101,8 @@ def call_method(
         root: content type of the path's root, or `EVENT_ROOT`.
         frozen: the path starts at a constant or `_env`: nothing may be changed.
     """
+    if root == EVENT_ROOT and this.data.__class__ is Members:
+        this = _of_event(run, this)
     try:
         method, receiver = find_method(this, root, name)
         if frozen and method.mutates:
@@ -129,6 +132,16 @@ def find_method(this: Value, root: str, name: str) -> tuple[Method, Value]:
     if method is None:
         raise SoftError(no_method(name, data))
     return method, this
+
+
+def _of_event(run: Run, this: Value) -> Value:
+    """The event's content or an object inside it, with the event's content type (§11.3)."""
+    content_type = content_type_of(run.event_content)
+    if content_type_of(this) == content_type:
+        return this
+    return Value(
+        this.data, this.position, (this.meta or PUBLIC)._replace(content_type=content_type)
+    )
 
 
 def _find_event_method(this: Value, name: str) -> tuple[Method, Value]:

@@ -10,6 +10,7 @@ from palaver.csml.failures import SoftError
 from palaver.csml.stdlib.events import EVENT
 from palaver.csml.values import SECURE, Members, Meta, Value, content_type_of, secured
 from tests.unit.csml.fakes import HERE, FakeRun, call, plain, value
+from tests.unit.csml.talking import Talk
 
 MATCH_ARRAY = "expect Array value as argument usage: match_array([a,b,c]) => a"
 
@@ -135,3 +136,13 @@ def test_a_secure_event() -> None:
 )
 def test_addresses(text: str, expected: bool) -> None:
     assert call(EVENT, "is_email", event(text=text)) is expected
+
+
+def test_objects_inside_the_event_have_its_content_type() -> None:
+    content = {"text": "hi", "more": {"k": 1, "text": "inner"}}
+    talk = Talk("start: say event.more.get_type() say event.more.get_content() say event.more.k")
+    assert talk("hi", content=content) == [
+        "text",
+        ("text", {"k": 1, "text": "inner"}),
+        "1",
+    ]
