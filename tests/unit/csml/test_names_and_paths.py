@@ -239,6 +239,13 @@ def test_event_is_the_text_and_its_members_are_the_contents() -> None:
     assert without_places(found) == ["hey", "hey", "7", "! [nope] key does not exist", None]
 
 
+def test_parts_of_the_event_count_as_created_where_it_is_used() -> None:
+    talk = Talk("start:\n do l = event.more.deep\n say l[0] - event.text")
+    found = talk("hey", content={"text": "hey", "more": {"deep": ["x"]}})
+    operation = "illegal operation: PrimitiveString - PrimitiveString"
+    assert found == [f"!! {operation} at line 2, column 9 at flow [main]"]
+
+
 def test_event_methods_work_on_the_text() -> None:
     assert said("say event.get_type() say event.to_uppercase() say event.is_int()", "hé") == [
         "text",

@@ -32,13 +32,22 @@ from palaver.csml.compiler.elements import (
     resolver,
 )
 from palaver.csml.compiler.names import lookup, memory_view, own_variable, store, unknown
+from palaver.csml.compiler.owning import CHEAP_COPY
 from palaver.csml.failures import RunError, SoftError
-from palaver.csml.source import Position
-from palaver.csml.state import Frame, Unit
+from palaver.csml.source import NOWHERE, Position
+from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.components import build
 from palaver.csml.stdlib.methods import EVENT_ROOT
 from palaver.csml.texts import CONTAINERS
-from palaver.csml.values import Value, content_type_of, holding_secret, own_copy, share
+from palaver.csml.values import (
+    Items,
+    Members,
+    Value,
+    content_type_of,
+    holding_secret,
+    own_copy,
+    share,
+)
 
 Evaluate: TypeAlias = Callable[[Frame], Value]
 
@@ -163,14 +172,31 @@ def _event_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> 
     elements = compile_elements(node.elements, unit, quiet=quiet)
     resolve = resolver(elements)
     mutates = may_mutate(elements)
+    at = root.at
+    gives_part = elements[-1].arguments is None
 
     def path(frame: Frame) -> Value:
         resolved = resolve(frame)
         run = frame.run
         content = own_copy(run.event_content) if mutates else run.event_content
-        return share(follow(run, content, EVENT_ROOT, elements, resolved, quiet=quiet))
+        found = follow(run, content, EVENT_ROOT, elements, resolved, quiet=quiet)
+        if gives_part and found.position is NOWHERE:
+            found = _used_at(run, found, at)
+        return share(found)
 
     return path
+
+
+def _used_at(run: Run, value: Value, at: Position) -> Value:
+    """A part of the event counts as created where it is used (§12.3), and what is in it too."""
+    data = value.data
+    if isinstance(data, Items):
+        run.left -= len(data) // CHEAP_COPY
+        data = Items([_used_at(run, item, at) for item in data])
+    elif isinstance(data, Members):
+        run.left -= len(data) // CHEAP_COPY
+        data = Members({key: _used_at(run, member, at) for key, member in data.items()})
+    return Value(data, at, value.meta)
 
 
 def _metadata_path(node: nodes.Path, root: nodes.Name, unit: Unit, quiet: bool) -> Evaluate:
