@@ -236,22 +236,26 @@ def _refuse_secret(frame: Frame, value: Value) -> int:
 
 
 def _assign_constant(node: nodes.Assign, unit: Unit) -> Execute:
-    """Refused; the path is read all the same, for its errors (§6.2, step 5)."""
+    """Refused, once it is calculated; the path is read all the same, for its errors (§6.2)."""
     evaluate = compile_expression(node.value, unit)
     find = lookup(node.name, node.name_at, unit)
     elements = compile_elements(node.path, unit, quiet=False)
     resolve = resolver(elements)
+    operator = node.operator
 
     def refuse(frame: Frame) -> int:
         value = evaluate(frame)
         if value.is_secure:
             return _refuse_secret(frame, value)
         resolved = resolve(frame)
-        frame.run.soft(IMMUTABLE, value.position)
-        constant = find(frame)
-        if constant is not None:
-            root = content_type_of(constant)
-            follow_path(frame.run, constant, root, elements, resolved, quiet=False, frozen=True)
+        run = frame.run
+        constant = find(frame) or Value(None, node.name_at)
+        root = content_type_of(constant)
+        if operator != "=":
+            old = follow_path(run, constant, root, elements, resolved, quiet=True, frozen=True)
+            value = combine(frame, operator, old, value)
+        run.soft(IMMUTABLE, value.position)
+        follow_path(run, constant, root, elements, resolved, quiet=False, frozen=True)
         return 0
 
     return refuse
