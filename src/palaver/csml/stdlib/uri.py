@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from palaver.csml.bounds import Pay, free
 
 CUT: Final = 16_384
 """Characters between two payments."""
+
+PIECE_COST: Final = 4
+"""Instructions that a piece of a text costs, however short; splitting and joining it takes most."""
+
+_ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 
 
 def encode_component(text: str, pay: Pay = free) -> str:
@@ -28,16 +34,16 @@ def decode_component(text: str, pay: Pay = free) -> str:
 
 def encode_uri(text: str, pay: Pay = free) -> str:
     """An address with the values of its query and fragment percent-encoded anew."""
-    return _rewritten(text, lambda part: encode_component(part, pay))
+    return _rewritten(text, lambda part: encode_component(part, pay), pay)
 
 
 def decode_uri(text: str, pay: Pay = free) -> str:
     """An address with the values of its query and fragment percent-decoded, twice."""
-    return _rewritten(text, lambda part: _bytes(part, pay).decode("utf-8", "replace"))
+    return _rewritten(text, lambda part: _decode_lossy(part, pay), pay)
 
 
-def _decode_lossy(text: str) -> str:
-    return unquote(text, errors="replace")
+def _decode_lossy(text: str, pay: Pay) -> str:
+    return _bytes(text, pay).decode("utf-8", "replace")
 
 
 def _bytes(text: str, pay: Pay) -> bytes:
@@ -51,29 +57,41 @@ def _parts(text: str, pay: Pay) -> Iterator[str]:
     start = 0
     while start < len(text):
         end = start + CUT
-        while "%" in text[end - 2 : end] and end < len(text):
-            end += 1
-        pay(CUT // 8 if end < len(text) else (len(text) - start) // 8)
-        yield text[start:end]
+        for at in (end - 2, end - 1):
+            if _ESCAPE.match(text, at):
+                end = at + 3
+        part = text[start:end]
+        pay(PIECE_COST + len(part) // 8 + part.count("%"))
+        yield part
         start = end
 
 
-def _rewritten(text: str, convert: Callable[[str], str]) -> str:
+def _rewritten(text: str, convert: Callable[[str], str], pay: Pay) -> str:
     if "?" not in text:
         return text
     address, hash_sign, fragment = text.partition("#")
     address, _, query = address.partition("?")
-    query = _pairs(query, convert)
-    fragment = _pairs(fragment, convert)
+    query = _pairs(query, convert, pay)
+    fragment = _pairs(fragment, convert, pay)
     return address + ("?" + query if query else "") + hash_sign + fragment
 
 
-def _pairs(form: str, convert: Callable[[str], str]) -> str:
+def _pairs(form: str, convert: Callable[[str], str], pay: Pay) -> str:
     """Form data with its values converted, commas kept; keys are decoded and stay so."""
     pairs = []
     for pair in form.split("&"):
+        pay(PIECE_COST)
         if pair:
             key, _, value = pair.replace("+", " ").partition("=")
-            pieces = [convert(piece) for piece in _decode_lossy(value).split(",")]
-            pairs.append(_decode_lossy(key) + ("=" + ",".join(pieces) if value else ""))
+            text = _decode_lossy(key, pay)
+            pairs.append(f"{text}={_list(value, convert, pay)}" if value else text)
     return "&".join(pairs)
+
+
+def _list(value: str, convert: Callable[[str], str], pay: Pay) -> str:
+    """A value with what stands between its commas converted."""
+    pieces = []
+    for piece in _decode_lossy(value, pay).split(","):
+        pay(1)
+        pieces.append(convert(piece))
+    return ",".join(pieces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -230,3 +231,23 @@ def test_entities_survive_encoding(text: str) -> None:
 def test_addresses_never_fail(text: str) -> None:
     assert isinstance(encode_uri(text), str)
     assert isinstance(decode_uri(text), str)
+
+
+@pytest.mark.parametrize(
+    "text", ["?" + "%" * 600_000, "?" + "a=b&" * 100_000, "?k=" + "," * 200_000]
+)
+@pytest.mark.parametrize("function", [encode_uri, decode_uri])
+def test_long_addresses_are_paid_for_while_they_are_read(
+    function: Callable[..., str], text: str
+) -> None:
+    payments: list[int] = []
+    function(text, payments.append)
+    assert sum(payments) >= 200_000
+    assert max(payments) < 20_000
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_no_escape_is_cut_in_two(offset: int) -> None:
+    plain_text = "x" * offset + "é" * 6_000
+    assert decode_component(encode_component(plain_text)) == plain_text
+    assert decode_uri("?" + "x" * offset + "%" * 40_000) == "?" + "x" * offset + "%" * 40_000
