@@ -1,4 +1,6 @@
-"""Letters that Python's `\\w` leaves out: Unicode's *Other_Alphabetic*, as one regex class.
+"""What counts as a letter, and which letters are equal in another case.
+
+Letters that Python's `\\w` leaves out are Unicode's *Other_Alphabetic*, here as one regex class.
 
 The reference's names are made of characters with Unicode's properties *Alphabetic* or *Number*.
 `str.isalnum` knows letters and numbers but not the vowel signs and circled letters that count as
@@ -7,6 +9,7 @@ alphabetic too, without which no Hindi or Thai name could be written. Spec: csml
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _RANGES: Final = """
@@ -49,3 +52,18 @@ def _character_class(ranges: str) -> str:
 
 OTHER_ALPHABETIC: Final = _character_class(_RANGES)
 """The inside of a character class; only characters above U+0300."""
+
+_NOT_ALPHANUMERIC: Final = re.compile(rf"[^\w{OTHER_ALPHABETIC}]|_")
+
+
+def is_alphanumeric(text: str) -> bool:
+    """Whether every character is a letter or a number, as the reference knows them."""
+    return _NOT_ALPHANUMERIC.search(text) is None
+
+
+_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def ascii_lower(text: str) -> str:
+    """The text with A to Z in lower case: how the engine compares ids and names of flows."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from palaver.csml import nodes
+from palaver.csml.alphabet import ascii_lower
 from palaver.csml.compiler.blocks import Code, compile_function_body, compile_step
 from palaver.csml.compiler.calls import NOTHING, TOO_FEW, ClosureCode, FunctionCode, code_of
 from palaver.csml.compiler.expressions import Evaluate, compile_expression
@@ -152,11 +153,12 @@ class Program:
         self.modules = self._units(modules, self.parsed_modules, problems)
         if problems:
             raise SourceError(tuple(d for error in problems for d in error.diagnostics))
-        self._by_reference = {}
-        for unit in reversed(self.flows.values()):
-            self._by_reference[unit.name.lower()] = unit
-        for unit in reversed(self.flows.values()):
-            self._by_reference[unit.id.lower()] = unit
+        self._by_id: dict[str, FlowUnit] = {}
+        self._by_reference: dict[str, FlowUnit] = {}
+        for unit in self.flows.values():
+            self._by_id.setdefault(unit.id, unit)
+            for reference in (unit.id, unit.name):
+                self._by_reference.setdefault(ascii_lower(reference), unit)
 
     def _units(
         self,
@@ -176,8 +178,12 @@ class Program:
         return units
 
     def find_flow(self, reference: str) -> FlowUnit | None:
-        """By exact name, else by id or name ignoring case (engine §4.5, Palaver)."""
-        return self.flows.get(reference) or self._by_reference.get(reference.lower())
+        """By exact name or id, else as `first_flow` does (engine §4.5, Palaver)."""
+        return self.flows.get(reference) or self._by_id.get(reference) or self.first_flow(reference)
+
+    def first_flow(self, reference: str) -> FlowUnit | None:
+        """The first flow with that id or name, ASCII letters in either case (engine §4.1)."""
+        return self._by_reference.get(ascii_lower(reference))
 
     def sources_of(self, wanted: nodes.Import) -> Iterable[FlowUnit]:
         """Where an imported function may come from (§6.15)."""

@@ -18,7 +18,7 @@ from palaver.csml.limits import Limits
 from palaver.csml.memory import Memories
 from palaver.csml.program import FlowUnit, Program, restore_closure
 from palaver.csml.source import NOWHERE
-from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Run
+from palaver.csml.state import Back, ConversationOver, Frame, Held, Jump, Left, Run
 from palaver.csml.texts import from_json, from_memory, to_hold
 from palaver.csml.values import INT_MAX, INT_MIN, SECURE, Items, Members, Meta, Secret, Value, share
 from palaver.effects import Effect, End, Fail, Goto, Hold, Host, SwitchBot
@@ -206,12 +206,13 @@ def _drive(state: Run, program: Program, inputs: Inputs) -> None:
         if isinstance(exit_, Held):
             state.effects.append(Hold(_record(state, frame, step, exit_)))
             return
-        jump = _back(state, exit_) if isinstance(exit_, Back) else exit_
+        here = _here(name, unit, home, is_first=executed == 1)
+        jump = _back(state, exit_, here) if isinstance(exit_, Back) else exit_
         if jump is None:
             state.effects.append(End())
             return
         inserting = unit
-        target = _move(state, program, unit, jump)
+        target = _move(state, program, unit, jump, here)
         if target is None:
             return
         unit, name = target
@@ -264,7 +265,8 @@ def _with_context(state: Run, program: Program, metadata: Members, inputs: Input
         "default_flow": program.default_flow,
     }
     if state.previous is not None:
-        context["previous_step"], context["previous_flow"] = state.previous[1:]
+        context["previous_step"] = state.previous.step
+        context["previous_flow"] = state.previous.step_flow
     if inputs.previous_bot is not None:
         context["previous_bot"] = inputs.previous_bot
     whole = Members(metadata)
@@ -275,32 +277,49 @@ def _with_context(state: Run, program: Program, metadata: Members, inputs: Input
 # --- from step to step -------------------------------------------------------------------------
 
 
-def _back(state: Run, back: Back) -> Jump | None:
+class Here(NamedTuple):
+    """The position that is left: the last three members of a `Left`."""
+
+    step: str
+    flow: str
+    record: JsonObject
+
+
+def _here(step: str, unit: FlowUnit, home: FlowUnit, *, is_first: bool) -> Here:
+    """Where the run stands. Args: is_first: the turn began with this step (engine §6.1)."""
+    if is_first:
+        return Here(step, unit.name, {"UnknownFlow": step})
+    if home is not unit:
+        return Here(step, unit.name, {"InsertedStep": {"step": step, "flow": home.name}})
+    return Here(step, unit.name, {"Normal": step})
+
+
+def _back(state: Run, back: Back, here: Here) -> Jump | None:
     """Where `previous` leads; None without history. Spec: csml-language §6.11."""
     if state.previous is None:
         return None
-    flow, step, step_flow = state.previous
-    here = (state.step, state.flow.name)
+    flow, step, step_flow, _ = state.previous
     if back.kind == "step":
         if state.flow.name != step_flow:
             flow = step_flow
-        state.previous = (flow, *here)
+        state.previous = Left(flow, *here)
         return Jump("previous", step, step_flow, None)
-    state.previous = (state.flow.name, *here)
+    state.previous = Left(state.flow.name, *here)
     return Jump("previous", START, flow, None)
 
 
-def _remember_position(state: Run) -> None:
+def _remember_position(state: Run, here: Here) -> None:
     """Keeps where a `goto` came from. Spec: csml-language §6.11."""
-    here = (state.step, state.flow.name)
     if state.previous is None:
-        state.previous = (state.flow.name, *here)
+        state.previous = Left(here.flow, *here)
     else:
-        flow, _, step_flow = state.previous
-        state.previous = (step_flow if step_flow != state.flow.name else flow, *here)
+        flow, _, step_flow, _ = state.previous
+        state.previous = Left(step_flow if step_flow != here.flow else flow, *here)
 
 
-def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[FlowUnit, str] | None:
+def _move(
+    state: Run, program: Program, current: FlowUnit, jump: Jump, here: Here
+) -> tuple[FlowUnit, str] | None:
     """Leaves the step: the flow and step to run next, or None when the turn is over."""
     if jump.bot is not None:
         state.effects.append(SwitchBot(jump.bot, jump.flow, jump.step))
@@ -310,11 +329,13 @@ def _move(state: Run, program: Program, here: FlowUnit, jump: Jump) -> tuple[Flo
         state.effects.append(End())
         return None
     if jump.form != "previous":
-        _remember_position(state)
-    unit = program.find_flow(jump.flow) if jump.flow is not None else here
+        _remember_position(state, here)
+    unit = program.find_flow(jump.flow) if jump.flow is not None else current
     if unit is not None:
         if step.__class__ is Secret:  # it must not become a position, unless a step is called so
-            step = next((name for name in (*unit.step_nodes, *here.inserts) if name == step), step)
+            step = next(
+                (name for name in (*unit.step_nodes, *current.inserts) if name == step), step
+            )
             if step.__class__ is Secret:
                 state.flow = unit
                 raise RunError(f"[{step}] step does not exist")
@@ -340,11 +361,10 @@ def _record(state: Run, frame: Frame, step: nodes.Step, held: Held) -> JsonObjec
     }
 
 
-def _previous_json(previous: tuple[str, str, str] | None) -> Json:
+def _previous_json(previous: Left | None) -> Json:
     if previous is None:
         return None
-    flow, step, step_flow = previous
-    return {"flow": flow, "step_at_flow": [{"Normal": step}, step_flow]}
+    return {"flow": previous.flow, "step_at_flow": [previous.record, previous.step_flow]}
 
 
 def _restore(state: Run, frame: Frame, step: nodes.Step, hold: JsonObject) -> int | None:
@@ -368,13 +388,13 @@ def _restore(state: Run, frame: Frame, step: nodes.Step, hold: JsonObject) -> in
     return number
 
 
-def _previous_from_json(json: Json) -> tuple[str, str, str] | None:
+def _previous_from_json(json: Json) -> Left | None:
     if not isinstance(json, dict):
         return None
     match json:
-        case {"flow": str(flow), "step_at_flow": [{**step}, str(step_flow)]}:
+        case {"flow": str(flow), "step_at_flow": [dict(step), str(step_flow)]}:
             name = next(iter(step.values()), None)
             if isinstance(name, dict):
                 name = name.get("step")
-            return (flow, name, step_flow) if isinstance(name, str) else None
+            return Left(flow, name, step_flow, step) if isinstance(name, str) else None
     return None

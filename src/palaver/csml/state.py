@@ -90,6 +90,18 @@ class Held(NamedTuple):
     secure: bool
 
 
+class Left(NamedTuple):
+    """Where `previous` leads: a flow, and the last step that was left with its own flow.
+
+    `record` is the step as the record of a hold tells it (engine §6.1). Spec: csml-language §6.11.
+    """
+
+    flow: str
+    step: str
+    step_flow: str
+    record: JsonObject
+
+
 class Jump(NamedTuple):
     """The step is left by a `goto`; what it does not name is None. Spec: csml-language §6.9."""
 
@@ -150,7 +162,7 @@ class Run:
         self.metadata: Value
         self.env: Value
         self.memories: Memories
-        self.previous: tuple[str, str, str] | None = None
+        self.previous: Left | None = None
         self.bot_id = ""
         self.has_apps = False
         self.scope: Frame

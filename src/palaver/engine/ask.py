@@ -27,7 +27,7 @@ class Ask(msgspec.Struct, frozen=True):
         notice_retries: how often a notification that was not taken is tried again.
         step_limit, ttl_days, low_data: the engine API's options; None for the settings'.
         persons, sessions: the dialect's own records, written with the turn.
-        shown_bot_id: the bot id that answers and callbacks show.
+        shown_bot_id: the bot id that answers, callbacks and apps are shown.
     """
 
     bot: RunnableBot
@@ -49,6 +49,12 @@ class Ask(msgspec.Struct, frozen=True):
     persons: tuple[Person, ...] = ()
     sessions: tuple[Session, ...] = ()
     shown_bot_id: str | None = None
+
+    def shown(self, client: Client) -> Client:
+        """A client of this turn as the outside knows it: with the id that the caller used."""
+        if self.shown_bot_id is None or client.bot_id != self.client.bot_id:
+            return client
+        return client._replace(bot_id=self.shown_bot_id)
 
 
 class Answer(msgspec.Struct, frozen=True):

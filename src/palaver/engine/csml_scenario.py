@@ -89,7 +89,7 @@ class CsmlScenario:
 
     def _triggered(self, event: Event) -> Entry:
         reference, step = event.content.get("flow_id"), event.content.get("step_id")
-        unit = self.program.find_flow(str(reference))
+        unit = self.program.first_flow(str(reference))
         if unit is None:
             default = self._default()
             return Entry(default.name, default.id, START, Chosen.TRIGGER)

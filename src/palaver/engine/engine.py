@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from palaver.csml.failures import BudgetExceeded
 from palaver.effects import AppCall, Effect, HostAnswer, HostCall, HttpRequest
@@ -43,6 +44,10 @@ PAUSE_S = 0.005
 
 LEASED_PAUSE_S, LEASED_PAUSE_MAX_S = 0.005, 0.05
 """Between two looks at a client whose turn another process holds."""
+
+
+_CHANGE: Final = object()
+"""Who holds a client's turn for a change from elsewhere: no bot is answering meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Engine:
     @asynccontextmanager
     async def exclusively(self, client: Client) -> AsyncIterator[None]:
         """The client's turn, for a change from elsewhere: it interrupts none and is not lost."""
-        async with self._turns.turn(client):
+        async with self._turns.turn(client, _CHANGE):
             opened = await self._storage.begin_turn(client, self._clock.now())
             if isinstance(opened, Leased):
                 opened = await self._outwait(client, None)
@@ -152,7 +157,9 @@ class Engine:
     ) -> Answer | None:
         """The empty answer of an event that interrupts the bot (engine §3.7), else None."""
         running = self._turns.current(client)
-        if running is None or (identity is not None and running.identity == identity):
+        if running is None or running.identity is _CHANGE:
+            return None
+        if identity is not None and running.identity == identity:
             return None
         return await self._interrupt(time.monotonic() - running.since, prepare, encode)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
+from palaver.csml.alphabet import ascii_lower
 from palaver.effects import Effect, SwitchBot
 from palaver.engine.ask import Ask
 from palaver.engine.bots import RunnableBot
@@ -32,7 +33,7 @@ class World:
     """What a turn asks of the engine.
 
     Attributes:
-        run: runs a scenario with a host.
+        run: runs a scenario with a host, for a client as apps are shown it.
         load_state: reads a client.
         load_other: finds another bot by id and version, for one that switches to it and whose
             components it inherits; raises BotNotFound.
@@ -67,7 +68,7 @@ async def make_turn(ask: Ask, world: World) -> Result:
         await _run(ask, world, span, entry, event)
     spans = [span]
     while span.switch is not None:
-        arrived = await _switch(ask, world, span, span.switch, event)
+        arrived = await _switch(ask, spans, world, span.switch, event)
         if arrived is None:
             break
         span, entry, event = arrived
@@ -93,6 +94,8 @@ async def _begin(ask: Ask, state: ClientState, world: World) -> tuple[Span, Entr
     span = Span(ask.client, bot, state, conversation, entry, now=world.now)
     if state.conversation is not None and conversation is None:
         span.close(state.conversation)
+    if ask.closes_first:
+        span.previous_bot = None  # it goes with the conversation (engine §5.1)
     # An answer to a hold_secure is not stored, also when a command took it (engine §6.5).
     span.receive(event, is_secret=event.secure or was_secret)
     if apology is not None:
@@ -142,7 +145,7 @@ async def _run(ask: Ask, world: World, span: Span, entry: Entry, event: Event) -
         has_apps=span.bot.apps_endpoint is not None,
     )
     span.switch = None
-    for effect in await world.run(span.bot, turn, span.client):
+    for effect in await world.run(span.bot, turn, ask.shown(span.client)):
         span.apply(effect)
     span.check_memories(world.max_memory_bytes)
 
@@ -170,9 +173,10 @@ def _previous_entry(state: ClientState, span: Span, event: Event, world: World) 
 
 
 async def _switch(
-    ask: Ask, world: World, span: Span, switch: SwitchBot, event: Event
+    ask: Ask, spans: list[Span], world: World, switch: SwitchBot, event: Event
 ) -> tuple[Span, Entry, Event] | None:
     """Leaves for another bot; None when that is not allowed. Spec: engine §8.4."""
+    span = spans[-1]
     wanted = next((o for o in span.bot.multibot if switch.bot in (o.id, o.name)), None)
     if wanted is None:
         span.fail(f"Switching to Bot: ({switch.bot}) is not allowed")
@@ -180,20 +184,30 @@ async def _switch(
     other = await world.load_other(wanted.id, wanted.version_id, span.bot.bot)
     here: JsonObject = {"bot": span.client.bot_id, "flow": span.flow, "step": span.step}
     other = replace(other, apps_endpoint=span.bot.apps_endpoint, multibot=span.bot.multibot)
-    client: Json = dict(span.client._asdict())
+    client: Json = dict(ask.shown(span.client)._asdict())
     span.say({"content_type": "switch_bot", "content": {"bot_id": wanted.id, "client": client}})
     span.ended = True
     there = span.client._replace(bot_id=other.bot.id)  # the list may have its UUID
-    state = await world.load_state(there)
+    state = await _state_of(there, spans, world)
     trigger, complaint = _trigger(other, switch, event)
     entry = other.scenario.choose(trigger, Place(None, None, None), world.pick)
-    arrived = Span(there, other, state, None, entry, now=world.now, first_order=len(span.sent))
+    now = span.now + timedelta(microseconds=1)  # a client's new conversation is its newest
+    said = sum(len(left.sent) for left in spans)
+    arrived = Span(there, other, state, None, entry, now=now, first_order=said)
     if state.conversation is not None:
         arrived.close(state.conversation)
     arrived.previous_bot = here
     if complaint is not None:
         arrived.say(error_payload(complaint))
     return arrived, entry, trigger
+
+
+async def _state_of(client: Client, spans: list[Span], world: World) -> ClientState:
+    """A client as it stands now: one that this turn has left already is not as it was stored."""
+    left = next((span for span in reversed(spans) if span.client == client), None)
+    if left is None:
+        return await world.load_state(client)
+    return ClientState(memories=left.memories)  # its conversation was closed when it was left
 
 
 def _trigger(bot: RunnableBot, switch: SwitchBot, event: Event) -> tuple[Event, str | None]:
@@ -212,9 +226,9 @@ def _trigger(bot: RunnableBot, switch: SwitchBot, event: Event) -> tuple[Event, 
 
 
 def _flow_id(bot: RunnableBot, reference: str) -> str | None:
-    wanted = reference.lower()
+    wanted = ascii_lower(reference)
     for flow_id, name, _ in bot.scenario.flow_steps():
-        if wanted in (flow_id.lower(), name.lower()):
+        if wanted in (ascii_lower(flow_id), ascii_lower(name)):
             return flow_id
     return None
 

@@ -128,10 +128,7 @@ def notifications(ask: Ask, result: Result, *, end: bool) -> list[bytes]:
 
 
 def _body(ask: Ask, turn: Turn, span: Span, messages: list[Message], *, is_end: bool) -> bytes:
-    shown = span.client
-    if ask.shown_bot_id is not None and shown.bot_id == ask.client.bot_id:
-        shown = shown._replace(bot_id=ask.shown_bot_id)
-    client: JsonObject = dict(shown._asdict())
+    client: JsonObject = dict(ask.shown(span.client)._asdict())
     said: list[Json] = [
         {
             "payload": message.payload,

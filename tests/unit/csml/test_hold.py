@@ -311,6 +311,25 @@ def test_a_number_that_no_hold_has_runs_the_step(number: int) -> None:
     assert talk(hold=record) == ["1"]
 
 
+def test_the_record_tells_how_the_previous_step_was_reached() -> None:
+    talk = Talk(
+        {
+            "main": "insert b from x\nstart: goto a\na: goto b\nlast: hold goto two\ntwo: hold",
+            "x": "start: goto end\nb: goto last@main",
+        }
+    )
+    talk()
+    inserted = {"InsertedStep": {"step": "b", "flow": "x"}}
+    assert talk.record["previous"] == {"flow": "main", "step_at_flow": [inserted, "main"]}
+    talk()
+    began = {"UnknownFlow": "last"}
+    assert talk.record["previous"] == {"flow": "main", "step_at_flow": [began, "main"]}
+    talk = Talk("start: goto a\na: goto b\nb: hold hold")
+    for _ in range(2):  # what a record told is told on
+        talk()
+        assert talk.record["previous"]["step_at_flow"] == [{"Normal": "a"}, "main"]
+
+
 def test_the_previous_step_of_an_inserted_step_is_read() -> None:
     talk = Talk("start: hold previous step\nb: say 5")
     talk()

@@ -263,6 +263,15 @@ async def test_an_event_that_interrupts_the_bot_is_dropped() -> None:
     assert "me too" not in str(await house.messages())
 
 
+async def test_a_change_from_elsewhere_is_no_answer_that_could_be_interrupted() -> None:
+    house = House(runnable(make_bot(COUNTER, no_interruption_delay=10)))
+    async with house.engine.exclusively(ANN):
+        waiting = asyncio.create_task(house.turn("hi"))
+        await settled()
+        assert not waiting.done()
+    assert not (await waiting).is_dropped
+
+
 async def test_without_the_delay_events_wait() -> None:
     house = House(CALLER)
     go = asyncio.Event()

@@ -36,6 +36,21 @@ def house(**options: Any) -> House:
     return House(runnable(make_bot(FLOWS, commands=COMMANDS)), **options)
 
 
+NAMESAKES = make_bot(
+    {"main": "start: say 0 hold", "b": "start: say 1 hold", "id-B": "start: say 2 hold",
+     "Ähre": "start: say 3 hold"}
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("id-b", "1"), ("ID-B", "1"), ("id-B", "1"), ("ÄHRE", "3"), ("ähre", "0")]
+)
+async def test_a_trigger_takes_the_first_flow_whose_id_or_name_differs_in_ascii_case_at_most(
+    wanted: str, said: str
+) -> None:
+    assert await House(runnable(NAMESAKES)).said(trigger(wanted)) == [said]
+
+
 # --- choosing a flow (§4) ----------------------------------------------------------------------
 
 ROUTES: list[tuple[Event, list[str], Chosen]] = [
@@ -489,7 +504,45 @@ async def test_switches_may_follow_one_another() -> None:
     lived_in = House(first, second, third)
     turn = await lived_in.turn("hi")
     assert [m for m in shown(turn) if isinstance(m, str)] == ["1", "2", "third"]
+    assert [m.message_order for m in turn.messages] == [0, 1, 2, 3, 4]
     assert turn.client.bot_id == "third"
+
+
+async def test_a_bot_that_is_returned_to_knows_what_it_remembered_before_it_was_left() -> None:
+    here = """
+        start: remember old = 1 remember gone = 1 say "?" hold
+            remember old = 2 remember new = 3 forget gone goto @ in second
+        back: say _memory hold say old"""
+    second = runnable(make_bot("start: goto back in bot", id="second"), others=("second", "bot"))
+    lived_in = House(runnable(here, others=("second", "bot")), second)
+    lived_in.others["bot"] = lived_in.bot
+    await lived_in.said("hi")
+    turn = await lived_in.turn("on")
+    assert shown(turn)[-1] == ("object", {"old": 2, "new": 3})
+    assert await lived_in.memories() == {"old": 2, "new": 3}
+    assert await lived_in.conversations() == [("main", "start", "CLOSED"), ("main", "back", "OPEN")]
+    assert await lived_in.said("x") == ["2"]
+
+
+async def test_apps_and_messages_of_a_switch_show_the_id_that_the_caller_used() -> None:
+    lived_in = switching("@home in other")
+    lived_in.bot = replace(
+        runnable('start: do App("a") goto @ in other', apps="https://apps/"),
+        multibot=(OtherBot("other"),),
+    )
+    turn = await lived_in.turn("hi", shown_bot_id="uuid")
+    [(_, _, client)] = lived_in.outside.calls
+    assert client == ANN._replace(bot_id="uuid")
+    assert turn.messages[0].payload["content"]["client"]["bot_id"] == "uuid"  # type: ignore[index,call-overload]
+    assert turn.client == THERE
+
+
+async def test_what_closes_the_conversation_forgets_where_the_client_came_from() -> None:
+    lived_in = switching("@home in other")
+    await lived_in.said("hi")
+    asks = runnable(make_bot("start: say _metadata._context.previous_bot hold", id="other"))
+    found = await lived_in.said("x", THERE, bot=asks, closes_first=True)
+    assert found[0].startswith("! ")
 
 
 async def test_a_secret_stays_one_behind_a_switch() -> None:

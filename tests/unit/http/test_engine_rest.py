@@ -253,11 +253,25 @@ def test_a_uuid_sent_again_with_the_same_event_and_bot_is_a_repeat(caller: Calle
     other = {"content_type": "text", "content": {"text": "other"}}
     assert run(caller, event=event(request_id=ID, payload=other)).content != first.content
     assert run(caller, event=event(request_id=ID, metadata={})).content != first.content
-    first = run(caller, event=event(request_id=ID))
     assert (
         run(caller, event=event(request_id=ID), bot={**BOT, "name": "x"}).content != first.content
     )
-    assert len(caller.chat.asks) == 5
+    assert len(caller.chat.asks) == 4
+
+
+def test_another_event_under_the_same_uuid_leaves_the_first_ones_answer_alone(
+    caller: Caller,
+) -> None:
+    first = run(caller, event=event(request_id=ID))
+    run(caller, event=event(request_id=ID, metadata={"other": 1}))
+    assert run(caller, event=event(request_id=ID)).content == first.content
+    assert len(caller.chat.asks) == 2
+
+
+def test_metadata_that_count_as_empty_are_equal(caller: Caller) -> None:
+    first = run(caller, event=event(request_id=ID, metadata={}))
+    for same in (None, ..., [1], "x"):
+        assert run(caller, event=event(request_id=ID, metadata=same)).content == first.content
 
 
 def test_a_request_id_that_is_no_uuid_only_traces(caller: Caller) -> None:
@@ -645,7 +659,7 @@ def test_the_id_of_a_bot_has_a_length_that_databases_can_find(
 
 
 def test_memory_keys_are_words() -> None:
-    for key in ("_", "1a", "a_1", "k" * 255, "größe_2", "1_000"):
+    for key in ("_", "1a", "a_1", "k" * 255, "größe_2", "1_000", "नाम", "กุ", "½", "ⓐ", "٣"):
         decode.check_memory_key(key)
 
 

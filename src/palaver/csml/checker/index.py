@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Final, TypeAlias, TypeVar
 
 from palaver.csml import nodes
+from palaver.csml.alphabet import ascii_lower
 from palaver.csml.checker.spelling import Speller
 from palaver.csml.checker.walk import Seen, Where, walk
 from palaver.csml.source import Position, Source
@@ -197,11 +198,11 @@ class BotIndex:
 
     def find_flow(self, name: str) -> FlowIndex | None:
         """As a `goto` finds it: by exact name, else ignoring case."""
-        return self.flows.get(name) or self._by_lower_name.get(name.lower())
+        return self.flows.get(name) or self._by_lower_name.get(ascii_lower(name))
 
     @cached_property
     def _by_lower_name(self) -> dict[str, FlowIndex]:
-        return {flow.name.lower(): flow for flow in reversed(self.flow_list)}
+        return {ascii_lower(flow.name): flow for flow in reversed(self.flow_list)}
 
     def source_flow(self, source: str) -> FlowIndex | None:
         """What `from source` means in an `import`."""

@@ -262,15 +262,20 @@ def _assign_constant(node: nodes.Assign, unit: Unit) -> Execute:
 
 
 def combine(frame: Frame, operator: str, old: Value, value: Value) -> Value:
-    """`old operator value`; an arithmetic error is soft, and its text the result (§6.2, step 4)."""
+    """`old operator value`; an arithmetic error is soft, and its text the result (§6.2, step 4).
+
+    The result is the right-hand value with another payload (§4.2), so it has that one's place.
+    """
     pay_for_joining(frame.run, old, value, value.position)
     try:
-        return ARITHMETIC[operator[0]](old, value)
+        result = ARITHMETIC[operator[0]](old, value)
     except BudgetExceeded:
         raise
     except RunError as error:
         frame.run.soft(error.text, error.at)
-        return Value(error.text, error.at)
+        return Value(error.text, value.position)
+    result.position = value.position  # nobody else has seen it yet
+    return result
 
 
 def _assign_compound(node: nodes.Assign, unit: Unit) -> Execute:
@@ -456,7 +461,7 @@ def _previous(node: nodes.Previous, unit: Unit) -> Execute:
         if frame.in_function:  # the step is not left; only the stored position moves (§6.17)
             if run.previous is None:
                 raise ConversationOver
-            run.note(Goto(None, run.previous[1] if kind == "step" else "start"))
+            run.note(Goto(None, run.previous.step if kind == "step" else "start"))
             return 0
         run.exit = Back(kind)
         return LEAVE

@@ -230,7 +230,7 @@ class EngineRest(Dialect):
                 event=event,
                 request_id=request_id,
                 received_at=request.received_at,
-                metadata=told.metadata if isinstance(told.metadata, dict) else {},
+                metadata=decode.metadata_of(told),
                 callback_url=told.callback_url,
                 notice_retries=self._notice_retries(asked.client) if told.callback_url else 0,
                 step_limit=told.step_limit,
@@ -257,7 +257,8 @@ class EngineRest(Dialect):
             return repeat
         raw = bytes(body.bot)
         bot = digest(raw) if raw and raw != b"null" else f"{body.bot_id} {body.version_id}"
-        return repeat_of_event(client, told.request_id, told.payload, told.metadata, bot)
+        metadata = decode.metadata_of(told)
+        return repeat_of_event(client, told.request_id, told.payload, metadata, bot)
 
     async def validate(self, request: Request) -> Response:
         """What is wrong with a bot; needs no key. Spec: §16."""

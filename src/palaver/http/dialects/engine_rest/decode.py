@@ -13,11 +13,12 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from palaver.csml.alphabet import is_alphanumeric
 from palaver.errors import Malformed
 from palaver.http.dialects.events import EVENT_SCHEMA
 from palaver.http.request import Request
 from palaver.model import Bot, Client, Flow, Module, OtherBot
-from palaver.types import Json
+from palaver.types import Json, JsonObject
 
 T = TypeVar("T")
 
@@ -173,6 +174,11 @@ def other_bots(bodies: list[OtherBotBody] | None) -> tuple[OtherBot, ...]:
     return tuple(OtherBot(other.id, other.name, other.version_id) for other in bodies or ())
 
 
+def metadata_of(event: EventBody) -> JsonObject:
+    """The event's metadata; what is no object counts as an empty one (engine §3, step 9)."""
+    return event.metadata if isinstance(event.metadata, dict) else {}
+
+
 def days(value: Json) -> int | None:
     """`ttl_duration`: whole days, never further than a date can say; else None."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -241,7 +247,7 @@ _NUMBER: Final = re.compile(r"[0-9]+(?:[eE][0-9]+)?|inf|infinity|nan", re.IGNORE
 
 def check_memory_key(key: str) -> None:
     """Raises Malformed for a key that no program could have made. Spec: §9.5."""
-    if not key or not all(char.isalnum() or char == "_" for char in key):
+    if not is_alphanumeric(key.replace("_", "")) or not key:
         raise Malformed("key must be alphanumeric")
     if len(key.encode()) > 255:
         raise Malformed("key can't be longer than 255 character")

@@ -99,7 +99,7 @@ class ChatApi:
         if repeat is not None or body.request_id is None:
             return repeat
         payload = msgspec.to_builtins(body.payload)
-        return repeat_of_event(client, body.request_id, payload, body.metadata)
+        return repeat_of_event(client, body.request_id, payload, body.metadata or {})
 
 
 def _preparation(
