@@ -90,6 +90,16 @@ def test_a_failing_compound_assignment_is_soft_and_leaves_the_text() -> None:
     ]
 
 
+def test_the_result_of_a_compound_assignment_stands_at_its_right_side() -> None:
+    text = "illegal operation: PrimitiveInt - PrimitiveNull at line 2, column 11 at flow [main]"
+    assert Talk("start: do x = 1\n do x += (2 + 3)\n say x - null")() == [f"!! {text}"]
+    assert Talk("start: do x = 1\n do x += [2]\n do x -= 1 say 5")() == [
+        "! illegal operation: PrimitiveInt + PrimitiveArray at line 1, column 15 at flow [main]",
+        "! illegal operation: PrimitiveString - PrimitiveInt at line 2, column 10 at flow [main]",
+        "5",
+    ]
+
+
 def test_a_compound_assignment_of_an_unknown_name_starts_from_null() -> None:
     reason = "illegal operation: PrimitiveNull + PrimitiveInt"
     assert texts("do x += 1 say x") == [f"! {reason}", reason]
@@ -186,11 +196,10 @@ def test_a_constant_cannot_be_assigned() -> None:
 
 def test_a_compound_assignment_to_a_constant_is_calculated_and_refused() -> None:
     talk = Talk('const K = {"a": "x"}\nstart: do K.a += "y" do K.a -= 2 say K')
-    at = "at line 1, column 18 at flow [main]"
     assert talk() == [
-        f"! const variables are immutable {at}",
-        f"! illegal operation: PrimitiveString - PrimitiveInt {at}",
-        f"! const variables are immutable {at}",
+        "! const variables are immutable at line 2, column 19 at flow [main]",
+        "! illegal operation: PrimitiveString - PrimitiveInt at line 1, column 18 at flow [main]",
+        "! const variables are immutable at line 2, column 32 at flow [main]",
         ("object", {"a": "x"}),
     ]
 
@@ -284,6 +293,11 @@ def test_break_and_continue_mean_the_innermost_loop() -> None:
 
 def test_foreach_walks_over_an_array_with_indices() -> None:
     assert said('foreach (x, i) in ["a", "b"] { say "{{i}}{{x}}" }') == ["0a", "1b"]
+
+
+def test_the_index_of_a_foreach_stands_where_its_element_does() -> None:
+    text = "illegal operation: PrimitiveInt - PrimitiveNull at line 1, column 28 at flow [main]"
+    assert said('foreach (x, i) in ["a"] { say i - null }') == [f"!! {text}"]
 
 
 def test_foreach_walks_over_the_characters_of_a_text() -> None:

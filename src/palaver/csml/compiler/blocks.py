@@ -366,9 +366,9 @@ class _Foreach:
             self.element, self.index, self.block.run, self.at, self.cost,
         )  # fmt: skip
         for count in range(start, len(elements)):
-            variables[element] = share(elements[count])
+            current = variables[element] = share(elements[count])
             if index is not None:
-                variables[index] = Value(count, at)
+                variables[index] = Value(count, current.position)
             run.left -= cost
             if run.left < 0:
                 run.refill(at)
