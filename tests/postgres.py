@@ -126,6 +126,9 @@ class PostgresServer:
                 os.kill(int(child), number)
 
     def remove(self) -> None:
+        if self._process is not None:
+            with suppress(OSError):
+                self.thaw()
         self.stop(kills=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 

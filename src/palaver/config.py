@@ -349,6 +349,13 @@ def _free_table(reader: TableReader, name: str) -> dict[str, Any]:
 # --- the service's settings --------------------------------------------------------------------
 
 
+def _answer_time(value: object) -> float:
+    seconds = duration(value)
+    if seconds < 0.1:  # not a round trip to a busy server
+        raise Wrong('a time of 100 ms or more, like "10s"')
+    return seconds
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """The service: options of `serve`, limits, and the reference engine's variables."""
@@ -361,6 +368,9 @@ class ServerSettings:
 
     database: str = setting("sqlite:///palaver.db", some_text)
     """`sqlite:///path`, `:memory:` or `postgresql://…`. Spec: product.md §5."""
+
+    database_answer_s: float = setting(10.0, _answer_time)
+    """Seconds PostgreSQL may be silent over a statement that waits for no lock; then 503."""
 
     workers: int = setting(1, whole(1, 256))
     """Serve processes; more than one needs PostgreSQL."""

@@ -73,7 +73,9 @@ class Service:
 @asynccontextmanager
 async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> AsyncIterator[Service]:
     """Opens everything, serves the folders (none: the bots of the database), closes it again."""
-    storage = open_storage(settings.database, cipher=_cipher(settings))
+    storage = open_storage(
+        settings.database, cipher=_cipher(settings), answer_s=settings.database_answer_s
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await storage.open()
@@ -188,7 +190,12 @@ def _application(services: Services, metrics: Metrics) -> Application:
 @asynccontextmanager
 async def open_beside(settings: ServerSettings) -> AsyncIterator[Storage]:
     """The database, for commands that look into it or correct it; the server may be running."""
-    storage = open_storage(settings.database, cipher=_cipher(settings), is_guest=True)
+    storage = open_storage(
+        settings.database,
+        cipher=_cipher(settings),
+        is_guest=True,
+        answer_s=settings.database_answer_s,
+    )
     await storage.open()
     try:
         yield storage
@@ -209,8 +216,10 @@ def _runner(settings: ServerSettings, storage: Storage, tasks: Tasks, clock: Clo
     if storage.kind != "postgresql":
         return EmbeddedRunner(store, tasks, clock)
     from palaver.jobs.procrastinate import ProcrastinateRunner  # 100 ms, for those who use it
+    from palaver.storage.sql.postgres import with_tcp_defaults
 
-    return ProcrastinateRunner(postgres_conninfo(settings.database), store, tasks, stop_s=FINISH_S)
+    conninfo = with_tcp_defaults(postgres_conninfo(settings.database))
+    return ProcrastinateRunner(conninfo, store, tasks, stop_s=FINISH_S)
 
 
 def open_credentials(settings: ServerSettings) -> AbstractAsyncContextManager[Credentials]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -20,10 +21,9 @@ import pytest
 
 from palaver.errors import Unavailable
 from palaver.model import Client
-from palaver.storage.sql import postgres
 from palaver.storage.urls import open_storage
 from tests.e2e.ledger import Ledger, Outside, said_at
-from tests.e2e.server import Server, palaver
+from tests.e2e.server import PALAVER, Server, environment, palaver
 from tests.postgres import PostgresServer
 
 COUNTER = {
@@ -246,29 +246,48 @@ def test_a_database_that_hangs_a_while_loses_nothing(
     assert server.stop() == 0
 
 
-def test_a_database_that_hangs_for_too_long_counts_as_gone_until_it_answers(
-    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_hangs_is_503_in_time(
+    serving: Callable[..., Server], own_server: PostgresServer, outside: Outside
 ) -> None:
-    url = own_server.create_database()
+    """And servers and workers can be stopped meanwhile."""
+    url = own_server.create_database() + "&connect_timeout=2"
     own_server.upgrade(url)
-    monkeypatch.setattr(postgres, "ANSWER_S", 0.5)
-    client = Client("bot", "e2e", "ann")
-    now = datetime.now(UTC)
-
-    async def ask() -> None:
-        storage = open_storage(url)
-        await storage.open()
-        try:
-            assert await storage.list_memories(client, now) == ()
+    variables = {"PALAVER_DATABASE_ANSWER_S": "1"}
+    server = serving(outside.flows(), KEYS, database=url, variables=variables).start()
+    server.wait_for_words("/interlocutors/$id/reply")
+    worker = subprocess.Popen(
+        [PALAVER, "worker", "--database", url],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "Palaver runs jobs\n"
+        book = Ledger(server)
+        people = book.people(8)
+        for _ in range(2):
+            assert book.wait_for_answers(40)
             own_server.freeze()
-            with pytest.raises(Unavailable):
-                await storage.list_memories(client, now)
+            began = time.monotonic()
+            book.wait_for_refusals(20)
+            assert time.monotonic() - began < 15
+            check_refusals_of_all_dialects(server)
             own_server.thaw()
-            assert await storage.list_memories(client, now) == ()
-        finally:
-            await storage.close()
-
-    asyncio.run(ask())
+            assert book.wait_for_answers(40), "it does not recover by itself"
+        book.close(people)
+        for answer in book.refusals:
+            check_refusal(answer)
+        assert server.request("GET", "/readyz").status_code == 200
+        assert server.starts == 1
+        own_server.freeze()
+        worker.terminate()
+        assert server.stop() == 0
+        assert worker.wait(20) == 0
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no uvloop")

@@ -7,9 +7,10 @@ import dataclasses
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +19,9 @@ from palaver.config import ServerSettings
 from palaver.folder import BotFolder, read_folders
 from palaver.logs import configure
 from palaver.problems import UsageError
+
+END_S: Final = 12
+"""After a signal: jobs have 5 seconds, what they tell others 5; then the process ends anyway."""
 
 
 @click.command()
@@ -58,6 +62,9 @@ async def _work(settings: ServerSettings, bots: Sequence[BotFolder]) -> None:
         if told.is_set():  # a second signal: jobs that run are another's, when their lease ends
             os._exit(1)
         told.set()
+        timer = threading.Timer(END_S, os._exit, (0,))  # a database that hangs keeps libraries
+        timer.daemon = True
+        timer.start()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

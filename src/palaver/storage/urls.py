@@ -17,7 +17,13 @@ _HINT = (
 )
 
 
-def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = False) -> Storage:
+def open_storage(
+    url: str,
+    *,
+    cipher: Cipher | None = None,
+    is_guest: bool = False,
+    answer_s: float | None = None,
+) -> Storage:
     """The storage a URL names; `await storage.open()` connects it.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, both with `?durability=normal`; `:memory:`;
@@ -26,6 +32,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
 
     Args:
         is_guest: beside a server that may be running: changes no schema, takes no lock.
+        answer_s: how long PostgreSQL may be silent; 10 seconds by default.
 
     Raises:
         WrongUrl: no backend has this URL.
@@ -38,7 +45,7 @@ def open_storage(url: str, *, cipher: Cipher | None = None, is_guest: bool = Fal
             return SqlStore(SqliteDriver(url, is_guest=is_guest), cipher)
         raise WrongUrl(f"database {url!r} cannot be used: {_HINT}")
     if scheme in ("postgresql", "postgres"):
-        return SqlStore(_postgres(url), cipher)
+        return SqlStore(_postgres(url, answer_s), cipher)
     if scheme != "sqlite":
         raise WrongUrl(f"database: no backend is called {scheme!r}; {_HINT}")
     path, _, options = rest.partition("?")
@@ -57,8 +64,9 @@ def sqlite_file(url: str) -> str | None:
     return path if scheme == "sqlite" and path not in ("", ":memory:") else None
 
 
-def _postgres(url: str) -> Driver:
+def _postgres(url: str, answer_s: float | None) -> Driver:
     from palaver.storage.sql.postgres import (  # 20 ms, for those who use it
+        ANSWER_S,
         POOL_SIZE,
         PostgresDriver,
     )
@@ -69,7 +77,8 @@ def _postgres(url: str) -> Driver:
             if not (value.isdecimal() and 1 <= int(value) <= 1000):
                 raise WrongUrl(f"database: pool_size is a number from 1 to 1000, not {value!r}")
             size = int(value)
-    return PostgresDriver(postgres_conninfo(url), pool_size=size)
+    wait_s = ANSWER_S if answer_s is None else answer_s
+    return PostgresDriver(postgres_conninfo(url), pool_size=size, answer_s=wait_s)
 
 
 def postgres_conninfo(url: str) -> str:

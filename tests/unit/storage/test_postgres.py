@@ -699,17 +699,6 @@ async def test_a_statement_that_takes_too_long_is_unavailable(postgres_url: str)
         assert await add_one(store) == 1
 
 
-async def test_a_server_that_says_nothing_counts_as_gone(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("palaver.storage.sql.postgres.ANSWER_S", 0.1)
-    async with opened(postgres_url) as store:
-        with pytest.raises(Unavailable, match="no answer in time"):
-            await driver_of(store).read("SELECT pg_sleep(2)", ())
-        monkeypatch.undo()
-        assert await add_one(store) == 1
-
-
 async def test_deadlocks_are_conflicts(postgres_url: str) -> None:
     session = "-c deadlock_timeout=20ms"
     async with opened(postgres_url, session=session) as store:

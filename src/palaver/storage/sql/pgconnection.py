@@ -12,11 +12,12 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import pq
 
+from palaver.errors import StorageError
 from palaver.storage.sql.driver import Command, Parameters, Row
 from palaver.storage.sql.pgtext import decode_text, encode_text
 
@@ -36,18 +37,41 @@ class ConnectionLost(Exception):
     """The connection ended, or did not answer in time. What was sent may have been done."""
 
 
+class Watch(Protocol):
+    """Who can tell a server that works or waits from one that hangs (pgwatch.py)."""
+
+    async def is_at_work(self, process: int, *, is_long: bool) -> bool:
+        """Whether the server's process is on what it was sent. Raises when nobody answers."""
+        ...
+
+    def note_silence(self) -> None:
+        """A connection was given up, and nobody answered."""
+        ...
+
+
 class PgConnection:
     """A connection in pipeline mode. One batch at a time; the caller sees to that.
 
     Args:
         connection: a fresh one, in autocommit; this object owns it from now on.
-        timeout_s: how long a batch may take; then the connection is given up.
+        timeout_s: how long a batch may go without an answer, and without a sign that the server
+            is at work on it; then the connection is given up.
+        watch: who is asked for such signs; without it there are none.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        timeout_s: float,
+        watch: Watch | None = None,
+    ) -> None:
         self._connection = connection
         self._pg = connection.pgconn
         self._timeout_s = timeout_s
+        self._look_s = min(LOOK_S, timeout_s / 4)
+        self._watch = watch
+        self._asking: asyncio.Task[None] | None = None
+        self._is_heard = self._is_long = False
         self._loop = asyncio.get_running_loop()
         self._socket = self._pg.socket
         self._prepared: set[bytes] = set()
@@ -66,11 +90,16 @@ class PgConnection:
     def is_in_transaction(self) -> bool:
         return not self.is_closed and self._pg.transaction_status != _IDLE
 
-    async def run(self, commands: Sequence[Command]) -> tuple[list[list[Row]], int]:
+    async def run(
+        self, commands: Sequence[Command], *, is_long: bool = False
+    ) -> tuple[list[list[Row]], int]:
         """Runs the commands in order in one round trip: the rows of each, and how many changed.
 
         Outside of a transaction block they are one transaction. When one fails, those after it
         are skipped and an open block is to be rolled back.
+
+        Args:
+            is_long: it may take as long as the server works on it.
 
         Raises:
             psycopg.Error: the first command that failed, as the server said.
@@ -83,7 +112,8 @@ class PgConnection:
         waiter = self._waiter = self._loop.create_future()
         self._results = []
         self._until = self._loop.time() + self._timeout_s
-        self._timer = self._loop.call_later(min(LOOK_S, self._timeout_s), self._look)
+        self._is_heard, self._is_long = False, is_long
+        self._timer = self._loop.call_later(self._look_s, self._look)
         try:
             preparing = self._send(encoded)
             await waiter
@@ -95,6 +125,9 @@ class PgConnection:
         finally:
             self._timer.cancel()
             self._waiter = None
+            if self._asking is not None:
+                self._asking.cancel()
+                self._asking = None
         return self._outcome(preparing)
 
     def _send(self, encoded: Sequence[Any]) -> list[bytes | None]:
@@ -156,9 +189,25 @@ class PgConnection:
         if self.is_closed or self._waiter is None:
             return
         if left_s <= 0:
-            self._lose("no answer in time")
+            self._lose(f"no answer in time, {self._timeout_s:g} s")
+            if self._watch is not None and not self._is_heard:
+                self._watch.note_silence()
+            return
+        self._timer = self._loop.call_later(min(self._look_s, left_s), self._look)
+        if self._watch is not None and self._asking is None and left_s <= self._timeout_s / 2:
+            self._asking = self._loop.create_task(self._ask(self._watch))
+
+    async def _ask(self, watch: Watch) -> None:
+        """Goes on waiting if the server is at work; it may wait for a lock, by rights."""
+        try:
+            is_at_work = await watch.is_at_work(self._pg.backend_pid, is_long=self._is_long)
+        except StorageError:
+            is_at_work = False
         else:
-            self._timer = self._loop.call_later(min(LOOK_S, left_s), self._look)
+            self._is_heard = not is_at_work  # one at work is to be heard of again
+        if is_at_work:
+            self._until = self._loop.time() + self._timeout_s
+        self._asking = None
 
     def _on_writable(self) -> None:
         try:

@@ -133,10 +133,14 @@ class Pool:
             if not future.done():
                 future.set_exception(Unavailable(str(reason), public=reason.public))
 
-    async def close(self) -> None:
-        """Closes those at rest now, those that are lent when they come back."""
-        self._is_open = False
-        self._fail_waiting(Unavailable("the database is closed"))
+    def drop(self, reason: Unavailable) -> None:
+        """Closes those at rest, for the server is away; whoever waits for one is told."""
+        self._fail_waiting(reason)
         while self._idle:
             self._idle.pop().close()
             self.count -= 1
+
+    async def close(self) -> None:
+        """Closes those at rest now, those that are lent when they come back."""
+        self._is_open = False
+        self.drop(Unavailable("the database is closed"))

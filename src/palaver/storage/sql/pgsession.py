@@ -23,15 +23,18 @@ from palaver.storage.sql.migrate import load_migrations
 from palaver.storage.sql.postgres import (
     APPLICATION,
     CONNECT_S,
+    TCP_SESSION,
     UNFINISHED_MOVE,
     PostgresDriver,
     storage_error,
+    with_tcp_defaults,
 )
 from palaver.storage.sql.queries import parse_queries
 from palaver.storage.sql.records import Kind, Recorder
 
 _SESSION: Final = (
-    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=5s -c jit=off"
+    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=5s -c jit=off "
+    + TCP_SESSION
 )
 
 _NAME: Final = f"{APPLICATION} db"
@@ -94,7 +97,7 @@ class PgSession:
         try:
             self._connection = psycopg.connect(
                 make_conninfo(
-                    self._conninfo,
+                    with_tcp_defaults(self._conninfo),
                     application_name=_NAME,
                     connect_timeout=CONNECT_S,
                     options=self._options,

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from palaver.errors import ConfigError, Conflict, SchemaOutdated, StorageError, Unavailable
 from palaver.storage.sql.driver import NOT_NOW, Command, Parameters, Row, Statement
 from palaver.storage.sql.migrate import Migration, load_migrations, pending_migrations
 from palaver.storage.sql.pgconnection import ConnectionLost, PgConnection
 from palaver.storage.sql.pgpool import Pool
+from palaver.storage.sql.pgwatch import PgWatch
 
 POOL_SIZE = 16
 """Turns of one process that may be in the database at once."""
@@ -34,8 +35,9 @@ LOCK_WAIT_S = 65
 """How long a statement waits for another process's turn; as `turn_wait_s` by default."""
 
 STATEMENT_S = 70
-ANSWER_S = 75.0
-"""After this a server that says nothing counts as gone."""
+
+ANSWER_S = 10.0
+"""After this a server that says nothing, and does nothing, counts as gone. pgwatch.py has more."""
 
 IDLE_TURN_S = 120
 """A turn that is silent for so long is rolled back: its process or its machine has died."""
@@ -50,18 +52,23 @@ _COMMIT: Command = ("COMMIT", ())
 _ROLLBACK: Command = ("ROLLBACK", ())
 _VERSION = "SELECT number FROM palaver_schema"
 
-_DEFAULTS = {
-    "application_name": APPLICATION,
-    "connect_timeout": CONNECT_S,
+TCP_DEFAULTS = {
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+"""libpq's, in seconds and milliseconds, for whoever is not told otherwise: a peer that is gone
+without a word is noticed within half a minute, also while nothing is asked."""
+
+TCP_SESSION = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""The same for the server, which else keeps the locks of a client that is gone."""
+
+_DEFAULTS = {"application_name": APPLICATION, "connect_timeout": CONNECT_S, **TCP_DEFAULTS}
 
 _SESSION = (
     f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_WAIT_S}s "
-    f"-c idle_in_transaction_session_timeout={IDLE_TURN_S}s "
+    f"-c idle_in_transaction_session_timeout={IDLE_TURN_S}s {TCP_SESSION} "
     # Every statement finds its rows by a key, so one plan serves all parameters.
     "-c plan_cache_mode=force_generic_plan -c jit=off"
 )
@@ -73,13 +80,21 @@ class PostgresDriver:
     Args:
         url: `postgresql://user:password@host:port/name?sslmode=…`, all that libpq knows.
         pool_size: connections for turns; a quarter as many come on top.
+        answer_s: how long a statement may be silent that neither waits for a lock nor is long.
         session: what libpq's `options` gets besides, of ours.
     """
 
     kind = "postgresql"
     is_shared = True
 
-    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, session: str = _SESSION) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = POOL_SIZE,
+        answer_s: float = ANSWER_S,
+        session: str = _SESSION,
+    ) -> None:
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
@@ -89,9 +104,11 @@ class PostgresDriver:
         self._arguments["client_encoding"] = "utf8"
         self._where = f"the database {given.get('dbname') or given.get('user') or ''!s}"
         self._pool_size = pool_size
+        self._answer_s = answer_s
         self._migrations = load_migrations(self.kind)
         self._turns: Pool | None = None
         self._calls: Pool | None = None
+        self._watch: PgWatch | None = None
 
     # --- life ------------------------------------------------------------------------------
 
@@ -108,6 +125,7 @@ class PostgresDriver:
 
     def _open_pools(self) -> None:
         calls = max(1, self._pool_size // CALLS_SHARE)
+        self._watch = PgWatch(self._connect_unwatched, self._answer_s, self._drop_idle)
         self._calls = Pool(self._connect, calls, POOL_WAIT_S)
         self._turns = Pool(self._connect, self._pool_size, POOL_WAIT_S)
 
@@ -175,16 +193,17 @@ class PostgresDriver:
         return tuple(done)
 
     async def close(self) -> None:
-        for pool in (self._turns, self._calls):
+        for pool in (self._turns, self._calls, self._watch):
             if pool is not None:
                 await pool.close()
-        self._turns = self._calls = None
+        self._turns = self._calls = self._watch = None
 
     def gauges(self) -> dict[str, float]:
         """The pools, both together."""
         pools = [pool for pool in (self._turns, self._calls) if pool is not None]
+        watching = 0 if self._watch is None else self._watch.count
         return {
-            "connections": sum(pool.count for pool in pools),
+            "connections": sum(pool.count for pool in pools) + watching,
             "connections_busy": sum(pool.busy for pool in pools),
             "connections_wanted": sum(pool.waiting for pool in pools),
         }
@@ -199,13 +218,15 @@ class PostgresDriver:
         commands = commands_of(unit)
         if len(commands) > 1:
             commands = [_BEGIN, *commands, _COMMIT]
-        _, changed = await self._call(commands)
+        _, changed = await self._call(commands, is_long=is_long)
         return changed
 
-    async def _call(self, commands: Sequence[Command]) -> tuple[list[list[Row]], int]:
+    async def _call(
+        self, commands: Sequence[Command], *, is_long: bool = False
+    ) -> tuple[list[list[Row]], int]:
         connection = await self._acquire(self._calls)
         try:
-            return await connection.run(commands)
+            return await connection.run(commands, is_long=is_long)
         except Exception as error:
             raise self._storage_error(error) from error
         finally:
@@ -228,18 +249,36 @@ class PostgresDriver:
     # --- connections -----------------------------------------------------------------------
 
     async def _connect(self) -> PgConnection:
+        return PgConnection(await self._dial(), self._answer_s, self._watch)
+
+    async def _connect_unwatched(self) -> PgConnection:
+        """For the watch: its answer has to come before whoever is watched gives up."""
+        return PgConnection(await self._dial(), self._answer_s / 2)
+
+    async def _dial(self) -> psycopg.AsyncConnection[Any]:
         try:
-            connection = await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
+            return await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
         except (psycopg.Error, OSError) as error:
+            if isinstance(error, psycopg.errors.ConnectionTimeout) and self._watch is not None:
+                self._watch.note_silence()
             reason = " ".join(str(error).split())
             message = f"{self._where} cannot be reached: {reason}"
             raise Unavailable(message, public=NOT_NOW) from error
-        return PgConnection(connection, ANSWER_S)
 
     async def _acquire(self, pool: Pool | None) -> PgConnection:
-        if pool is None:
+        if pool is None or self._watch is None:
             raise Unavailable(f"{self._where} is closed")
+        if self._watch.is_away:
+            raise self._silent()
         return await pool.acquire()
+
+    def _drop_idle(self) -> None:
+        for pool in (self._turns, self._calls):
+            if pool is not None:
+                pool.drop(self._silent())
+
+    def _silent(self) -> Unavailable:
+        return Unavailable(f"{self._where} does not answer", public=NOT_NOW)
 
     async def _settle(self, pool: Pool | None, connection: PgConnection) -> None:
         """Gives a connection back, out of whatever transaction it is in."""
@@ -263,6 +302,11 @@ class PostgresDriver:
 
     def _storage_error(self, error: BaseException) -> StorageError:
         return storage_error(error, self._where)
+
+
+def with_tcp_defaults(conninfo: str) -> str:
+    """For connections that others make: TCP_DEFAULTS as far as it does not say otherwise."""
+    return make_conninfo("", **{**TCP_DEFAULTS, **conninfo_to_dict(conninfo)})
 
 
 def storage_error(error: BaseException, where: str) -> StorageError:
