@@ -471,7 +471,12 @@ class ServerSettings:
     log_format: str = setting("auto", choice("auto", "json", "text"))
     """json: a JSON object a line; text: for people; auto: text on a terminal, else json."""
 
-    secret_key: tuple[str, ...] = setting((), texts, engine_variable="ENCRYPTION_SECRET")
+    secret_key: tuple[str, ...] = setting(
+        (),
+        texts,
+        engine_variable="ENCRYPTION_SECRET",
+        older_variable="ENGINE_ENCRYPTION_SECRET",  # so the reference's own documents call it
+    )
     """Secrets for encryption at rest: the first encrypts, all decrypt. Spec: product.md §5."""
 
     @property
@@ -515,8 +520,8 @@ def server_settings(
     """
     values = _agreed(tables)
     for known in settings_of(ServerSettings):
-        for variable in (known.metadata["engine_variable"], f"PALAVER_{known.name.upper()}"):
-            if variable and environment.get(variable, "") != "":
+        for variable in (*known.metadata["engine_variables"], f"PALAVER_{known.name.upper()}"):
+            if environment.get(variable, "") != "":
                 with contextlib.suppress(_Ignored):
                     values[known.name] = _from_variable(known, variable, environment[variable])
     values |= {name: value for name, value in options.items() if value is not None}

@@ -209,15 +209,22 @@ def _bounds(minimum: float, maximum: float | None) -> str:
 
 
 def setting(
-    default: Any, read: Reader, *, key: str | None = None, engine_variable: str | None = None
+    default: Any,
+    read: Reader,
+    *,
+    key: str | None = None,
+    engine_variable: str | None = None,
+    older_variable: str | None = None,
 ) -> Any:
     """A field of a settings dataclass.
 
     Args:
         key: its name in the file, where that is not the field's.
         engine_variable: the name the reference engine has for it in the environment.
+        older_variable: another one, which counts less.
     """
-    metadata = {"read": read, "key": key, "engine_variable": engine_variable}
+    variables = tuple(name for name in (older_variable, engine_variable) if name)
+    metadata = {"read": read, "key": key, "engine_variables": variables}
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)

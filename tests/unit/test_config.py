@@ -238,6 +238,12 @@ def test_the_reference_engines_variables_are_read() -> None:
     assert settings.secret_key == ("s1", "s2")
 
 
+def test_encryption_is_switched_on_by_either_name_that_the_reference_has_for_it() -> None:
+    assert server_settings({}, {"ENGINE_ENCRYPTION_SECRET": "s"}).secret_key == ("s",)
+    both = {"ENGINE_ENCRYPTION_SECRET": "told", "ENCRYPTION_SECRET": "read"}
+    assert server_settings({}, both).secret_key == ("read",)
+
+
 def test_a_step_limit_that_is_no_number_is_ignored_as_the_reference_does() -> None:
     assert server_settings({}, {"STEP_LIMIT": "many"}).step_limit == 100
     file = [("palaver.toml", {"step_limit": 7})]

@@ -50,6 +50,10 @@ _CHANGE: Final = object()
 """Who holds a client's turn for a change from elsewhere: no bot is answering meanwhile."""
 
 
+MOST_DAYS: Final = 365_000
+"""To live; a later moment no date can tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What bounds a turn (product.md §7) and what applies when a request does not say."""
@@ -247,7 +251,7 @@ class Engine:
     ) -> TurnWrite:
         settings = self._settings
         days = ask.ttl_days if ask.ttl_days is not None else settings.ttl_days
-        expires_at = now + timedelta(days=days) if days is not None else None
+        expires_at = now + timedelta(days=min(days, MOST_DAYS)) if days is not None else None
         low_data = ask.low_data if ask.low_data is not None else settings.low_data
         answer = None
         if repeat is not None:

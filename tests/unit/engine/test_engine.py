@@ -407,6 +407,11 @@ async def test_a_ttl_of_no_days_expires_at_once() -> None:
     assert await house.said("hi") == ["1"]
 
 
+async def test_more_days_than_dates_can_tell_are_very_many() -> None:
+    house = House(COUNTER, settings=EngineSettings(ttl_days=3_650_000))
+    assert [await house.said("hi"), await house.said("hi")] == [["1"], ["2"]]
+
+
 async def test_low_data_keeps_no_messages_but_the_conversation() -> None:
     house = House(COUNTER)
     await house.said("hi", low_data=True)
