@@ -6,14 +6,14 @@ with a thousand memories costs a turn only those it reads. What changed is known
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from palaver.csml.bounds import Pay, check_kept, free
 from palaver.csml.limits import Limits
-from palaver.csml.texts import from_memory, to_memory
-from palaver.csml.values import ClosureData, Value
+from palaver.csml.texts import RestoreClosure, from_memory, to_memory
+from palaver.csml.values import Value
 from palaver.effects import Forget, Remember
 
 
@@ -22,7 +22,7 @@ class Memories:
 
     Args:
         stored: name → stored JSON text; not changed.
-        closure: makes a closure from its stored source.
+        closure: makes a closure from its stored source and place.
     """
 
     __slots__ = (
@@ -35,7 +35,7 @@ class Memories:
         "_values",
     )
 
-    def __init__(self, stored: Mapping[str, str], closure: Callable[[str], ClosureData]) -> None:
+    def __init__(self, stored: Mapping[str, str], closure: RestoreClosure) -> None:
         self._stored = stored
         self._closure = closure
         self._values: dict[str, Value] = {}

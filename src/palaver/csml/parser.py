@@ -40,7 +40,7 @@ from palaver.csml.nodes import (
     Step,
     Text,
 )
-from palaver.csml.source import NOWHERE, Position, Source
+from palaver.csml.source import BEGINNING, NOWHERE, Position, Source
 from palaver.csml.statements import StatementParser
 from palaver.csml.words import WORD_PATTERN, binding_problem
 
@@ -381,17 +381,19 @@ def parse_text(text: str) -> Text:
 _QUOTED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
-def parse_closure(source_text: str, name: str) -> Closure:
+def parse_closure(source_text: str, name: str, at: Position = BEGINNING) -> Closure:
     """Parses the source of a stored closure, from its parenthesis to its brace. Spec: §5.4.
 
     Args:
         source_text: what `Closure.source` held.
         name: of the flow, as diagnostics show it.
+        at: where its text stood in that flow; errors inside it are placed there (§12.3).
 
     Raises:
         SourceError: when the text is not exactly one closure.
     """
-    parser = Parser(Source(source_text, name))
+    before = "\n" * (at.line - 1) + " " * (at.column - 1)
+    parser = Parser(Source(before + source_text, name))
     try:
         start = parser.blanks()
         read = parser.primary()

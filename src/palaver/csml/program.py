@@ -19,7 +19,7 @@ from palaver.csml.constants import constant_value
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.parser import parse_closure, parse_flow, parse_text
-from palaver.csml.source import Position, Source
+from palaver.csml.source import BEGINNING, Position, Source
 from palaver.csml.state import Frame, Run
 from palaver.csml.stdlib.components import NATIVE
 from palaver.csml.values import ClosureData, Value, share
@@ -231,13 +231,17 @@ class Program:
 
 
 @lru_cache(maxsize=1024)
-def _closure_node(source: str) -> nodes.Closure:
-    return parse_closure(source, "memory")
+def _closure_node(source: str, at: Position) -> nodes.Closure:
+    return parse_closure(source, "memory", at)
 
 
-def restore_closure(source: str) -> ClosureData:
-    """A closure from its stored source. Raises: ValueError when it no longer parses."""
+def restore_closure(source: str, at: Position = BEGINNING) -> ClosureData:
+    """A closure from its stored source and its place in the flow that it stood in.
+
+    Raises:
+        ValueError: it no longer parses.
+    """
     try:
-        return ClosureData(_closure_node(source), {})
+        return ClosureData(_closure_node(source, at), {})
     except SourceError as error:
         raise ValueError(str(error)) from error

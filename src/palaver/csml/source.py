@@ -17,6 +17,7 @@ class Position(NamedTuple):
 
 
 NOWHERE = Position(0, 0)
+BEGINNING = Position(1, 1)
 
 
 class Span(NamedTuple):

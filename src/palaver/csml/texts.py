@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,7 @@ from palaver.csml.bounds import (
     too_large,
 )
 from palaver.csml.failures import SoftError
-from palaver.csml.source import NOWHERE, Position
+from palaver.csml.source import BEGINNING, NOWHERE, Position
 from palaver.csml.values import (
     INT_MAX,
     INT_MIN,
@@ -372,6 +372,7 @@ def _stored(value: Value, pay: Pay, *, inside_object: bool) -> Json:
         return {
             "_closure": {
                 "source": data.node.source,
+                "at": list(data.node.at),
                 "captured": {name: to_memory(item, pay) for name, item in data.captured.items()},
             }
         }
@@ -380,11 +381,15 @@ def _stored(value: Value, pay: Pay, *, inside_object: bool) -> Json:
     return data
 
 
-def from_memory(json: Json, closure: Callable[[str], ClosureData], at: Position = NOWHERE) -> Value:
+RestoreClosure: TypeAlias = Callable[[str, Position], ClosureData]
+"""Makes a closure from its source and the place of that. Raises ValueError when it is none."""
+
+
+def from_memory(json: Json, closure: RestoreClosure, at: Position = NOWHERE) -> Value:
     """Reads what `to_memory` wrote, or plain JSON written through the memory API.
 
     Args:
-        closure: makes a closure from its source; ValueError from it gives Null.
+        closure: ValueError from it gives Null.
     """
     if isinstance(json, dict):
         if "_additional_info" in json and "value" in json:
@@ -414,14 +419,24 @@ def from_memory(json: Json, closure: Callable[[str], ClosureData], at: Position 
         return Value(float(json), at)  # type: ignore[arg-type]
 
 
-def _stored_closure(
-    stored: dict[str, Json], closure: Callable[[str], ClosureData], at: Position
-) -> Data:
+def _stored_closure(stored: dict[str, Json], closure: RestoreClosure, at: Position) -> Data:
     try:
-        data = closure(str(stored["source"]))
+        data = closure(str(stored["source"]), _place(stored.get("at")))
     except ValueError:
         return None
     captured = stored.get("captured")
     if isinstance(captured, dict):
         data.captured = {name: from_memory(item, closure, at) for name, item in captured.items()}
     return data
+
+
+def _place(stored: Json) -> Position:
+    """The place a closure's text was kept with; the beginning when there is none to be trusted."""
+    match stored:
+        case [int(line), int(column)] if 0 < line < FARTHEST and 0 < column < FARTHEST:
+            return Position(line, column)
+    return BEGINNING
+
+
+FARTHEST: Final = 100_000
+"""Lines and columns that a stored place may have: whoever parses the closure counts up to them."""

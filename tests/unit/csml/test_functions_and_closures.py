@@ -178,6 +178,30 @@ def test_a_closure_that_mentions_memory_carries_everything_but_closures() -> Non
     assert talk.locals["f"]["_closure"]["captured"] == {"m": 1, "n": 2}
 
 
+def test_errors_in_a_stored_closure_stand_where_it_was_written() -> None:
+    flow = """start:
+  do f = (é) { if (é) {
+    return nope } }
+  remember g = f
+  hold
+  say f(1)
+  goto b
+b: say g(1)
+  say g(0) - 1
+"""
+    unknown = "< nope > is used before it was saved in memory at line 3, column 12 at flow [main]"
+    illegal = "illegal operation: PrimitiveNull - PrimitiveInt at line 2, column 10 at flow [main]"
+    talk = Talk(flow, is_forgetful=True)
+    talk()
+    assert talk() == [f"! {unknown}", None, f"! {unknown}", None, f"!! {illegal}"]
+
+
+def test_a_stored_closure_is_read_whatever_place_it_is_said_to_have() -> None:
+    for at in (None, 5, [], [1], [0, 0], [-1, 2], [1, 10**9], [10**9, 1], ["1", 1], [1.5, 1]):
+        stored = {"_closure": {"source": "() { return 7 }", "captured": {}, "at": at}}
+        assert Talk("start: say f()", memories={"f": stored})() == ["7"]
+
+
 def test_storing_a_closure_again_and_again_does_not_grow_it() -> None:
     talk = Talk(
         "start: remember n = 1 remember f = () { return n } hold\n"

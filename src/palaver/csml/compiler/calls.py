@@ -29,7 +29,7 @@ Gather: TypeAlias = Callable[[Frame], Arguments]
 BAD_LIST: Final = "expression can't be converted to Literal"
 TOO_FEW: Final = "function arguments are not valid"
 
-NOTHING: Final = Memories({}, lambda source: (_ for _ in ()).throw(ValueError(source)))
+NOTHING: Final = Memories({}, lambda source, at: (_ for _ in ()).throw(ValueError(source)))
 """The memories a function sees: none (§7.2). Functions never write any."""
 
 
