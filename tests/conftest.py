@@ -1,12 +1,20 @@
-"""What tests of every folder may ask for: PostgreSQL."""
+"""What tests of every folder may ask for: PostgreSQL. What holds for all of hypothesis' tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import PostgresServer
+
+# How long an example takes says something about the machine; `faulthandler_timeout` in
+# pyproject.toml ends what hangs.
+settings.register_profile(
+    "palaver", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("palaver")
 
 
 @pytest.fixture(scope="session")

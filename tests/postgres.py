@@ -35,6 +35,11 @@ _SETTINGS = (
 )
 """For tests: nothing of it must outlive the machine."""
 
+_END_OTHERS = b"""
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
 
 class PostgresServer:
     """One server in a folder of its own under the system's temporary folder.
@@ -82,7 +87,7 @@ class PostgresServer:
                 preexec_fn=_end_with_parent,
                 **self._user,
             )
-        for _ in range(600):
+        for _ in range(2_000):
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError:
@@ -97,7 +102,7 @@ class PostgresServer:
         """Ends all connections and the server; data stay. `kills`: as a crash would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT if kills else signal.SIGINT)
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def freeze(self) -> None:
@@ -112,7 +117,7 @@ class PostgresServer:
         assert self._process is not None
         self._signal_all(signal.SIGQUIT)
         self.thaw()
-        self._process.wait(30)
+        self._process.wait(120)
         self._process = None
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -146,7 +151,10 @@ class PostgresServer:
         asyncio.run(PostgresDriver(url).upgrade())
 
     def empty(self, url: str) -> None:
-        """Deletes everything but the schema's number; quicker than TRUNCATE for few rows."""
+        """Deletes everything but the schema's number; quicker than TRUNCATE for few rows.
+
+        Whoever is still connected, for instance as a process that was killed, goes first.
+        """
         if url not in self._emptying:
             with psycopg.connect(url, autocommit=True) as connection:
                 tables = connection.execute(
@@ -155,6 +163,7 @@ class PostgresServer:
             names = [name for (name,) in tables if name != "palaver_schema"]
             self._emptying[url] = ";".join(f'DELETE FROM "{name}"' for name in names)
         with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_END_OTHERS)
             connection.execute(self._emptying[url].encode())
 
     def drop_database(self, url: str) -> None:

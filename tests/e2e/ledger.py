@@ -25,6 +25,9 @@ from tests.e2e.server import ANSWER_S, START_S, Server, run_body
 RETRY_S = 0.05
 """Between two attempts of somebody who was told to come again."""
 
+THINKING_S = 0.01
+"""Between an answer and the next turn: so many people are load enough."""
+
 
 class Outside:
     """A server that flows call. It answers after up to 20 ms, so that calls are met in progress."""
@@ -197,6 +200,7 @@ class Person(threading.Thread):
         try:
             self.turn("go", [])
             while not self.book.is_over:
+                time.sleep(THINKING_S)
                 self.said += 1
                 self.turn(str(self.said), said_at(self.said))
         except BaseException as error:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -34,7 +33,7 @@ START_S = 60
 ANSWER_S = 60
 """Far more than a turn takes."""
 
-STOP_S = 30
+STOP_S = 60
 
 BOT = "bot"
 
@@ -229,7 +228,8 @@ class Server:
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One request on a connection of its own."""
-        return httpx.request(method, self.url + path, timeout=ANSWER_S, **arguments)
+        # Nothing is verified over plain HTTP, but reading all certificates takes 20 ms.
+        return httpx.request(method, self.url + path, timeout=ANSWER_S, verify=False, **arguments)
 
     def say(self, user: str, text: str, *, request_id: str | None = None) -> Answer:
         """One turn of a person over the engine's REST API."""
@@ -277,12 +277,6 @@ def read_json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return answer.text
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Gate:

@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import PALAVER, Server, environment, palaver, run_body
+from tests.e2e.ledger import THINKING_S
+from tests.e2e.server import PALAVER, STOP_S, Server, environment, palaver, run_body
 from tests.e2e.test_postgres import COUNTER, until
 
 KILLS = int(os.environ.get("PALAVER_FAULTS", "3"))
@@ -25,7 +26,7 @@ KILLS = int(os.environ.get("PALAVER_FAULTS", "3"))
 
 
 class Talk:
-    """People who talk without a pause, until they are told to stop.
+    """People who talk, until they are told to stop.
 
     Attributes:
         acknowledged: by user, the numbers the bot answered with.
@@ -50,7 +51,7 @@ class Talk:
                 self.acknowledged[user].append(int(text.split()[0]))
             else:
                 self.refused.append(answer)
-                time.sleep(0.02)
+            time.sleep(THINKING_S)
 
     def end(self) -> None:
         self._ended.set()
@@ -152,7 +153,7 @@ def test_a_move_that_is_stopped_tidies_up(
     )
     until(lambda: has_log(path))
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=STOP_S)
     assert (process.returncode, said.strip()) == (130, b"stopped")
     assert not has_log(path)
     assert server.say("ann", "y").texts == ["5 y"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.server import Server, free_port, palaver, run_body
+from tests.e2e.server import ANSWER_S, Server, palaver, run_body
+from tests.e2e.test_postgres import until
+from tests.unit.engine.servers import closed_port
 
 Serving = Callable[..., Server]
 
@@ -66,7 +67,7 @@ def test_figures_of_what_was_served(serving: Serving) -> None:
 
 def test_log_lines_carry_the_turn_and_no_secrets(serving: Serving) -> None:
     server = serving(
-        {"Default": TELLTALE % free_port()},
+        {"Default": TELLTALE % closed_port()},
         '[env]\nTOKEN = "$THE_TOKEN"\n',
         variables={
             "THE_TOKEN": ENV,
@@ -98,12 +99,11 @@ def test_log_lines_carry_the_turn_and_no_secrets(serving: Serving) -> None:
         assert secret.encode() not in files
 
 
-def test_a_rotated_key_is_known_within_a_second(serving: Serving) -> None:
+def test_a_rotated_key_is_known_soon(serving: Serving) -> None:
     server = serving({"Default": TALK}).start()
     database = ("--database", server.database)
     old = palaver("keys", "show", "bot", "studio_key", *database).stdout.strip()
     new = palaver("keys", "rotate", "bot", "studio_key", *database).stdout.strip()
-    time.sleep(1)
 
     def status(key: str) -> int:
         body = {"client": {"user_id": "ann"}, "payload": _text("hi"), "metadata": {}}
@@ -111,7 +111,7 @@ def test_a_rotated_key_is_known_within_a_second(serving: Serving) -> None:
             "POST", "/v1/api/chat", json=body, headers={"x-api-key": key}
         ).status_code
 
-    assert status(new) == 200
+    until(lambda: status(new) == 200)
     assert status(old) == 401
 
 
@@ -123,7 +123,7 @@ def test_a_backup_under_load_has_every_turn_answered_before(
     answered: list[str] = []
 
     def talk() -> None:
-        with httpx.Client(base_url=server.url) as http:
+        with httpx.Client(base_url=server.url, timeout=ANSWER_S) as http:
             while not stopping.is_set():
                 user = f"user{len(answered)}"
                 assert http.post("/run", json=run_body(user, "hi")).status_code == 200
@@ -131,8 +131,7 @@ def test_a_backup_under_load_has_every_turn_answered_before(
 
     thread = threading.Thread(target=talk)
     thread.start()
-    while len(answered) < 50:
-        time.sleep(0.01)
+    until(lambda: len(answered) >= 50)
     before = len(answered)
     copy = tmp_path / "copy.db"
     made = palaver("db", "backup", copy, "--database", server.database)

@@ -64,13 +64,13 @@ async def backend(url: str, anyio_backend: str) -> AsyncIterator[Backend]:
 
     def make(store: Any, tasks: Tasks) -> Runner:
         if storage.kind == "postgresql":
-            return ProcrastinateRunner(url, store, tasks, stop_s=0.2, silent_s=1)
-        return EmbeddedRunner(store, tasks, SystemClock(), lease_s=0.6, renew_s=0.1)
+            return ProcrastinateRunner(url, store, tasks, stop_s=0.2)
+        return EmbeddedRunner(store, tasks, SystemClock(), renew_s=0.1)
 
     await storage.open()
     made = _Backend(storage, make)
     yield made
     for runner, task in made.running:
         await runner.stop(0.2)
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=60)
     await storage.close()

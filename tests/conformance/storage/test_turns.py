@@ -86,7 +86,11 @@ async def test_a_turn_that_switches_keeps_others_from_both_clients(storage: Stor
     await turn.abandon()
 
 
-async def test_a_turn_that_switches_waits_for_the_other_client(storage: Storage) -> None:
+async def test_a_turn_that_switches_waits_for_the_other_client(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (shared_turn, local):
+        monkeypatch.setattr(module, "BESIDE_MOMENT_S", 600)
     first, second = await begun(storage, OTHER), await begun(storage, ANNA)
     await first.lease()
     await second.lease()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import datetime
 import socket
 import socketserver
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,8 +24,12 @@ from cryptography.x509.oid import NameOID
 
 
 class Web(BaseHTTPRequestHandler):
-    """`/hop/N/STATUS` redirects N times; `/to?URL` once; the rest is named by its route."""
+    """`/hop/N/STATUS` redirects N times; `/to?URL` once; the rest is named by its route.
 
+    `/never` answers when the test is over.
+    """
+
+    server: WebServer
     protocol_version = "HTTP/1.1"
     seen: list[dict[str, Any]]
 
@@ -62,8 +67,8 @@ class Web(BaseHTTPRequestHandler):
         elif route == "big":
             with suppress(OSError):
                 self.answer(200, b"x" * int(rest))
-        elif route == "slow":
-            time.sleep(float(rest))
+        elif route == "never":
+            self.server.over.wait()
             with suppress(OSError):
                 self.answer(200)
         elif route == "short":
@@ -90,6 +95,7 @@ class Web(BaseHTTPRequestHandler):
 class WebServer(ThreadingHTTPServer):
     daemon_threads = True
     seen: list[dict[str, Any]]
+    over: threading.Event
 
     @property
     def port(self) -> int:
@@ -105,6 +111,7 @@ def web_server(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     seen: list[dict[str, Any]] = []
     server = WebServer(("127.0.0.1", 0), type("Handler", (Web,), {"seen": seen}))
     server.seen = seen
+    server.over = threading.Event()
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(
@@ -112,6 +119,7 @@ def web_server(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     )
     thread.start()
     yield server
+    server.over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -146,7 +154,7 @@ class MailHandler(socketserver.StreamRequestHandler):
                 while True:
                     self.wfile.write(b"220-x\r\n" * 1000)
             if server.script == "silent":
-                time.sleep(3)
+                server.over.wait()
             self.say("220 hello")
             while self.command(self.line()):
                 pass
@@ -203,6 +211,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         self, tls: ssl.SSLContext | None, *, implicit: bool, mechanisms: str, script: str
     ) -> None:
         super().__init__(("127.0.0.1", 0), MailHandler)
+        self.over = threading.Event()
         self.tls = tls
         self.implicit = implicit
         self.mechanisms = mechanisms
@@ -233,6 +242,7 @@ def mail_server(
     )
     thread.start()
     yield server
+    server.over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -273,8 +283,10 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     return server, ssl.create_default_context(cafile=str(file))
 
 
+@cache
 def closed_port() -> int:
-    """A port nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens at: it stays ours, so that nobody is given it meanwhile."""
+    ours = socket.socket()
+    ours.bind(("127.0.0.1", 0))
+    atexit.register(ours.close)
+    return int(ours.getsockname()[1])

@@ -362,20 +362,36 @@ async def test_a_turn_that_computes_too_long_ends_by_its_limit() -> None:
     assert await house.conversations() == [("main", "start", "CLOSED")]
 
 
-async def test_a_turn_that_waits_too_long_ends_by_its_limit() -> None:
-    house = House(
-        'start: do HTTP("https://x/").get().send() do HTTP("https://x/").get().send()',
-        settings=EngineSettings(turn_total_s=0.01),
-    )
-    house.outside.wait = lambda: asyncio.sleep(0.02)
+class Seconds:
+    """The engine's `time`: it passes when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed_s = 0.0
+        monkeypatch.setattr("palaver.engine.engine.time", self)
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    async def pass_s(self, seconds: float) -> None:
+        self.passed_s += seconds
+
+
+async def test_a_turn_that_waits_too_long_ends_by_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = Seconds(monkeypatch)
+    house = House('start: do HTTP("https://x/").get().send() do HTTP("https://x/").get().send()')
+    house.outside.wait = lambda: seconds.pass_s(60)
     (error,) = await house.said("hi")
-    assert error == "! the turn takes longer than turn_total_s (0.01 s)"
+    assert error == "! the turn takes longer than turn_total_s (60 s)"
     assert len(house.outside.calls) == 1
 
 
-async def test_waiting_is_not_computing() -> None:
-    house = House(CALLER, settings=EngineSettings(turn_compute_s=0.05))
-    house.outside.wait = lambda: asyncio.sleep(0.1)
+async def test_waiting_is_not_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = Seconds(monkeypatch)
+    busy = CALLER.replace("hold", "do i = 0 while (i < 60000) { do i += 1 } hold")
+    house = House(busy, settings=EngineSettings(turn_compute_s=5))
+    house.outside.wait = lambda: seconds.pass_s(6)
     assert await house.said("hi") == ["before", "answered"]
 
 

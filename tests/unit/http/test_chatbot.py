@@ -37,7 +37,7 @@ FLOWS = {
 start:
   if (event == "slow") {
     do x = 0
-    while (x < 100000) { do x = x + 1 }
+    while (x < 300000) { do x = x + 1 }
   }
   say "heard {{event}}, {{event.close_flows}}"
   goto end
@@ -687,7 +687,7 @@ def test_an_event_that_interrupts_the_bot_is_answered_with_nothing(house: House)
 
         await say("begin")
         slow = asyncio.ensure_future(say("slow"))
-        await asyncio.sleep(0.02)
+        await house.until_a_turn_runs()
         return [await say("too early"), await slow]
 
     early, slow = (answer.json()["result"] for answer in house.runner.run(both()))

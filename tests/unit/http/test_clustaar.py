@@ -449,7 +449,7 @@ def test_an_update_during_a_turn_is_kept_and_so_is_the_turn(house: House) -> Non
         body = {"type": "interlocutor", "userID": "u", "firstName": "Ann"}
         path = f"/interlocutors/{person}"
         turn = asyncio.create_task(house.call("POST", f"{path}/reply", said("long")))
-        await asyncio.sleep(0.02)
+        await house.until_a_turn_runs()
         update = house.call("PUT", path, body, token=PRIVATE)
         return list(await asyncio.gather(turn, update))
 
@@ -588,7 +588,7 @@ def test_an_input_that_interrupts_the_bot_is_answered_with_nothing(house: House)
     async def both() -> list[httpx.Response]:
         path = f"/interlocutors/{person}/reply"
         turn = asyncio.create_task(house.call("POST", path, said("long"), token=SINGLE))
-        await asyncio.sleep(0.02)
+        await house.until_a_turn_runs()
         return [await house.call("POST", path, said("quick"), token=SINGLE), await turn]
 
     dropped, turn = (answer.json()["data"] for answer in house.runner.run(both()))

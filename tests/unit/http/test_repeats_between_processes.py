@@ -4,6 +4,7 @@ dialects §1, product.md §5."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -69,6 +70,12 @@ class Process:
             return await client.post("/things", json=body, headers={"idempotency-key": key})
 
 
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def test_a_repeat_at_another_process_waits_and_gets_the_same_bytes(
     postgres_url: str,
 ) -> None:
@@ -79,10 +86,10 @@ async def test_a_repeat_at_another_process_waits_and_gets_the_same_bytes(
     try:
         one, other = (Process(store, may_end) for store in stores)
         first = asyncio.create_task(one.post("k", {"a": 1}))
-        while not one.dialect.made:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await until(lambda: one.dialect.made)
         second = asyncio.create_task(other.post("k", {"a": 1}))
         different = asyncio.create_task(other.post("k2", {"a": 1}))
+        await until(lambda: other.dialect.made)
         await asyncio.sleep(0.1)
         assert (one.dialect.made, other.dialect.made) == (1, 1)
         may_end.set()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from palaver.errors import Unavailable
+from palaver.jobs import embedded
 from palaver.jobs.embedded import EmbeddedRunner
 from palaver.jobs.protocol import JobAborted, RetryPolicy, Task, Tasks
 from palaver.model import Job, JobStatus, NewJob
@@ -20,6 +21,9 @@ from palaver.storage.urls import open_storage
 pytestmark = pytest.mark.anyio
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
+
+PATIENCE_S = 60
+"""Only what never comes takes so long."""
 
 
 class StillClock:
@@ -248,7 +252,7 @@ async def test_a_job_that_another_took_over_is_broken_off(
     clock.pass_s(0)
     (job,) = await store.list_jobs(limit=1)
     assert await store.cancel_job(job.id)
-    await asyncio.wait_for(broken.wait(), 5)
+    await asyncio.wait_for(broken.wait(), PATIENCE_S)
     await runner.settle()
     assert await store.list_jobs(limit=1) == ()
 
@@ -289,7 +293,10 @@ async def test_a_periodic_task_runs_every_time_and_survives_its_failures(
     assert len(work.times) == 3
 
 
-async def test_an_enqueue_wakes_the_runner(store: Any, clock: StillClock, make: Make) -> None:
+async def test_an_enqueue_wakes_the_runner(
+    store: Any, clock: StillClock, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "LOOK_S", 10 * PATIENCE_S)  # it does not wake by itself
     done = asyncio.Event()
 
     async def do(job: Job) -> None:
@@ -300,8 +307,8 @@ async def test_an_enqueue_wakes_the_runner(store: Any, clock: StillClock, make: 
     await asyncio.sleep(0.02)
     await store.add_job(NewJob("t"))
     runner.wake()
-    await asyncio.wait_for(done.wait(), 2)
-    await runner.stop(1)
+    await asyncio.wait_for(done.wait(), PATIENCE_S)
+    await runner.stop(PATIENCE_S)
     await running
     assert await store.list_jobs(limit=1) == ()
 
@@ -331,11 +338,13 @@ async def test_a_database_that_is_gone_is_waited_for(
     await store.add_job(NewJob("t"))
     runner = EmbeddedRunner(store, Tasks([Task("t", work)]), clock)
     running = asyncio.create_task(runner.run())
-    await asyncio.sleep(0.02)
-    assert "jobs have to wait: the disk is full" in caplog.text
-    store.is_gone = False
-    runner.wake()
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        while "jobs have to wait: the disk is full" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        store.is_gone = False
+        runner.wake()
+        while await store.list_jobs(limit=1):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
     assert len(work.times) == 1
-    await runner.stop(1)
+    await runner.stop(PATIENCE_S)
     await running

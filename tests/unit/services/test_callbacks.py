@@ -65,7 +65,7 @@ class Notified(House):
 async def test_every_message_is_posted_on_its_own_in_order() -> None:
     house = Notified("start: say 1 say 2 say 3 hold")
     await house.said("hi", callback_url=URL)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.texts() == ["1", "2", "3"]
     assert [body["conversation_end"] for _, body in house.receiver.got] == [False] * 3
 
@@ -73,7 +73,7 @@ async def test_every_message_is_posted_on_its_own_in_order() -> None:
 async def test_a_notification_is_the_envelope_of_an_answer() -> None:
     house = Notified("start: say 1 hold")
     turn = await house.turn("hi", callback_url=URL)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     ((_, body),) = house.receiver.got
     assert body == {
         "messages": [
@@ -94,7 +94,7 @@ async def test_a_notification_is_the_envelope_of_an_answer() -> None:
 async def test_an_end_is_told_by_a_last_body_without_messages() -> None:
     house = Notified("start: say 1")
     await house.said("hi", callback_url=URL)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.texts() == ["1", "end"]
     assert [body["conversation_end"] for _, body in house.receiver.got] == [False, True]
 
@@ -102,7 +102,7 @@ async def test_an_end_is_told_by_a_last_body_without_messages() -> None:
 async def test_an_error_tells_the_end_itself() -> None:
     house = Notified("start: say 1 say 1 / 0")
     await house.said("hi", callback_url=URL)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert len(house.receiver.got) == 2
     assert house.receiver.got[1][1]["conversation_end"] is True
 
@@ -110,7 +110,7 @@ async def test_an_error_tells_the_end_itself() -> None:
 async def test_a_webhook_need_not_be_told_of_the_end() -> None:
     house = Notified("start: say 1")
     await house.said("hi", callback_url=URL, webhook_url=HOOK, end_notice=False)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.texts() == ["1", "end"]
     assert house.receiver.texts(HOOK) == ["1"]
 
@@ -131,7 +131,7 @@ async def test_a_switch_of_bots_is_the_end_for_the_first_one() -> None:
 async def test_an_error_that_is_not_fatal_does_not_tell_the_end() -> None:
     house = Notified("start: say 1 do x = unknown")
     await house.said("hi", callback_url=URL)
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     ends = [body["conversation_end"] for _, body in house.receiver.got]
     assert ends == [False] * (len(ends) - 1) + [True]
     assert house.receiver.texts()[-1] == "end"
@@ -140,7 +140,7 @@ async def test_an_error_that_is_not_fatal_does_not_tell_the_end() -> None:
 async def test_the_bot_may_be_shown_by_another_id() -> None:
     house = Notified("start: say 1 hold")
     await house.said("hi", callback_url=URL, shown_bot_id="0b50ddf9")
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.got[0][1]["client"]["bot_id"] == "0b50ddf9"
 
 
@@ -148,7 +148,7 @@ async def test_nothing_is_told_without_an_address_or_a_message() -> None:
     house = Notified("start: hold")
     await house.said("hi", callback_url=URL)
     await house.said("hi")
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.got == []
 
 
@@ -158,7 +158,7 @@ async def test_the_answer_does_not_wait_for_the_receiver() -> None:
     assert await house.said("hi", callback_url=URL) == ["1"]
     assert house.receiver.got == []
     house.receiver.go.set()
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.texts() == ["1"]
 
 
@@ -168,7 +168,7 @@ async def test_a_clients_later_turns_stay_behind_the_earlier_ones() -> None:
     for said in ("a", "b", "c"):
         await house.said(said, callback_url=URL)
     house.receiver.go.set()
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.texts() == ["a", "b", "c"]
 
 
@@ -184,11 +184,11 @@ async def test_settling_waits_for_ones_own_but_not_for_ever() -> None:
     await house.callbacks.settle(ANN)
     house.receiver.go.clear()
     await house.said("hi", callback_url=URL)
-    await house.callbacks.settle(BEN, timeout_s=5)
+    await house.callbacks.settle(BEN, timeout_s=60)
     await house.callbacks.settle(ANN, timeout_s=0.01)
     assert house.receiver.got == []
     house.receiver.go.set()
-    await house.callbacks.settle(ANN, timeout_s=5)
+    await house.callbacks.settle(ANN, timeout_s=60)
     assert house.receiver.texts() == ["1"]
 
 
@@ -199,7 +199,7 @@ async def test_finishing_does_not_wait_for_ever() -> None:
     await house.callbacks.finish(0.01)
     assert house.receiver.got == []
     house.receiver.go.set()
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
 
 
 @pytest.mark.parametrize("answer", [CallFailed("nobody there"), HttpAnswer(500, {}, "")])
@@ -210,7 +210,7 @@ async def test_a_receiver_that_fails_is_noted_and_the_rest_is_sent(
     house.receiver.answer = answer
     with caplog.at_level(logging.WARNING, "palaver.services.callbacks"):
         await house.said("hi", callback_url=URL)
-        await house.callbacks.finish(1)
+        await house.callbacks.finish(60)
     assert house.receiver.texts() == ["1", "2"]
     assert len(caplog.records) == 2
 
@@ -220,7 +220,7 @@ async def test_where_retries_are_on_each_notification_is_a_job() -> None:
     ask = house.ask("hi", callback_url=URL, webhook_url=HOOK, notice_retries=2)
     await house.turn("hi", callback_url=URL, notice_retries=2)
     (result,) = house.told
-    await house.callbacks.finish(1)
+    await house.callbacks.finish(60)
     assert house.receiver.got == []
 
     made = jobs_of(ask, result)

@@ -44,15 +44,17 @@ async def service(place: Path, anyio_backend: str) -> AsyncIterator[Service]:
         yield service
 
 
-async def until(holds: Callable[[], bool], seconds: float = 1.0) -> None:
-    async with asyncio.timeout(seconds):
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - what changes cannot set an event
             await asyncio.sleep(0.01)
 
 
-async def test_a_rotated_key_opens_within_a_second_and_the_old_one_no_more(
-    service: Service, place: Path
-) -> None:
+def test_who_looks_twice_a_second_knows_within_one() -> None:
+    assert changes.LOOK_S <= 0.5
+
+
+async def test_a_rotated_key_opens_and_the_old_one_no_more(service: Service, place: Path) -> None:
     (bot,) = service.bots.loaded()
     old = service.access.keys_of(bot)["studio_key"]
     settings = server_settings({"database": f"sqlite:///{place}/palaver.db"}, {})
@@ -62,9 +64,7 @@ async def test_a_rotated_key_opens_within_a_second_and_the_old_one_no_more(
     assert service.access.find("studio_key", old) is None
 
 
-async def test_a_build_of_another_process_is_served_within_a_second(
-    service: Service, place: Path
-) -> None:
+async def test_a_build_of_another_process_is_served(service: Service, place: Path) -> None:
     (before,) = service.bots.loaded()
     key = service.access.keys_of(before)["studio_key"]
     settings = server_settings({"database": f"sqlite:///{place}/palaver.db"}, {})
@@ -95,11 +95,12 @@ class Counting(MemoryStorage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.read = 0
+        self.read = self.failed = 0
         self.fails = False
 
     async def changes_stamp(self) -> object:
         if self.fails:
+            self.failed += 1
             raise Unavailable("the database is away")
         return sum(len(keys) for keys in self._keys.values())
 
@@ -131,7 +132,7 @@ async def test_a_database_that_is_away_is_told_of_once(
     await watcher.begin()
     storage.fails = True
     running = asyncio.create_task(watcher.run())
-    await asyncio.sleep(0.05)
+    await until(lambda: storage.failed >= 3)
     assert [r.message for r in caplog.records] == [
         "changes of other processes cannot be seen now: the database is away"
     ]

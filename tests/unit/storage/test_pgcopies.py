@@ -387,7 +387,8 @@ def test_a_record_is_its_row(row: tuple[Any, ...]) -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(ROWS, max_size=20))
 def test_postgresql_gives_back_the_records_that_it_got(

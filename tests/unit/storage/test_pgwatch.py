@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,8 +22,11 @@ from tests.unit.storage.test_postgres import add_one, begin, driver_of, holding,
 
 pytestmark = pytest.mark.anyio
 
-ANSWER_S = 0.6
-"""What is given a server here; far less than anything is waited for otherwise."""
+ANSWER_S = 3.0
+"""What is given a server here: far more than a busy machine takes to ask it."""
+
+NEVER_S = 600
+"""Whoever waits so long has failed."""
 
 
 @pytest.fixture
@@ -50,21 +52,20 @@ def own_url(own_server: PostgresServer) -> str:
     return f"{url}&connect_timeout=2"
 
 
-async def refused(calls: list[Awaitable[Any]]) -> float:
-    """All of them are; how long the last one took."""
-    began = time.monotonic()
-    for result in await asyncio.gather(*calls, return_exceptions=True):
-        assert isinstance(result, Unavailable), result
-    return time.monotonic() - began
+async def refused(calls: list[Awaitable[Any]], within_s: float = 20 * ANSWER_S) -> None:
+    """All of them are. Within: for all of them, on a slow machine."""
+    async with asyncio.timeout(within_s):
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(result, Unavailable), result
 
 
 async def until_it_answers(call: Any) -> Any:
-    for _ in range(200):
-        try:
-            return await call()
-        except Unavailable:
-            await asyncio.sleep(0.05)
-    raise AssertionError("it does not recover")
+    async with asyncio.timeout(NEVER_S):
+        while True:
+            try:
+                return await call()
+            except Unavailable:
+                await asyncio.sleep(0.05)
 
 
 # --- work and waiting ----------------------------------------------------------------------------
@@ -72,10 +73,8 @@ async def until_it_answers(call: Any) -> Any:
 
 async def test_a_statement_that_neither_waits_nor_ends_is_given_up(postgres_url: str) -> None:
     async with opened(postgres_url, answer_s=ANSWER_S) as store:
-        began = time.monotonic()
-        with pytest.raises(Unavailable, match=r"no answer in time, 0\.6 s"):
-            await driver_of(store).read("SELECT pg_sleep(20)", ())
-        assert time.monotonic() - began < 3 * ANSWER_S
+        with pytest.raises(Unavailable, match="no answer in time, 3 s"):
+            await driver_of(store).read(f"SELECT pg_sleep({NEVER_S})", ())
         assert await add_one(store) == 1, "the server is not away, only that statement"
 
 
@@ -85,7 +84,7 @@ async def test_another_process_s_turn_may_take_longer(postgres_url: str) -> None
         turn = await begin(one)
         waiting = [asyncio.create_task(add_one(two)) for _ in range(3)]
         forgetting = asyncio.create_task(two.delete_memories(ANNA, None))
-        await asyncio.sleep(4 * ANSWER_S)
+        await asyncio.sleep(2 * ANSWER_S)
         assert not any(task.done() for task in (*waiting, forgetting))
         await turn.commit(holding(2))
         assert sorted(await asyncio.gather(*waiting)) == [3, 4, 5]
@@ -94,7 +93,7 @@ async def test_another_process_s_turn_may_take_longer(postgres_url: str) -> None
 
 async def test_what_is_long_may_take_longer(postgres_url: str) -> None:
     async with opened(postgres_url, answer_s=ANSWER_S) as store:
-        sleeps: Any = f"SELECT pg_sleep({3 * ANSWER_S})"
+        sleeps: Any = f"SELECT pg_sleep({2 * ANSWER_S})"
         await driver_of(store).write([(sleeps, [()])], is_long=True)
         with pytest.raises(Unavailable):
             await driver_of(store).write([(sleeps, [()])])
@@ -102,7 +101,7 @@ async def test_what_is_long_may_take_longer(postgres_url: str) -> None:
 
 async def test_many_small_statements_are_progress(postgres_url: str) -> None:
     async with opened(postgres_url, answer_s=ANSWER_S) as store:
-        await driver_of(store).write([("SELECT pg_sleep(0.05)", [()] * 30)])
+        await driver_of(store).write([("SELECT pg_sleep(0.1)", [()] * 50)])
 
 
 # --- a server that hangs -------------------------------------------------------------------------
@@ -117,18 +116,19 @@ async def test_a_server_that_hangs_is_away_until_it_goes_on(
         assert await asyncio.gather(*[add_one(store, client) for client in clients]) == [1] * 40
         held = await begin(store)
         behind = asyncio.create_task(begin(store))
-        await asyncio.sleep(2 * ANSWER_S)
+        await asyncio.sleep(1.5 * ANSWER_S)
         assert not behind.done()
         own_server.freeze()
         calls: list[Awaitable[Any]] = [behind, held.commit(holding(1)), store.check()]
         calls += [add_one(store, client) for client in clients]
-        assert await refused(calls) < 4 * ANSWER_S
+        await refused(calls)
         assert store.gauges() == {
             "connections": 0, "connections_busy": 0, "connections_wanted": 0
         }  # fmt: skip
-        assert await refused([add_one(store), store.check()]) < 0.2, "it is known to be away"
+        async with asyncio.timeout(ANSWER_S):  # it is known to be away
+            await refused([add_one(store), store.check()])
         await asyncio.sleep(pgwatch.AWAY_S)
-        assert await refused([add_one(store, client) for client in clients]) < 5
+        await refused([add_one(store, client) for client in clients])
         own_server.thaw()
         for client in clients:
             state = await until_it_answers(lambda client=client: store.load_client(client, NOW))
@@ -171,7 +171,7 @@ async def test_a_repeat_finds_out_what_became_of_a_turn(
 async def test_a_store_whose_server_hangs_can_be_closed(
     own_server: PostgresServer, own_url: str
 ) -> None:
-    async with opened(own_url, answer_s=60) as store:
+    async with opened(own_url, answer_s=NEVER_S) as store:
         turn = await begin(store)
         asking = asyncio.create_task(store.load_client(BERT, NOW))
         await asyncio.sleep(0.05)
@@ -179,9 +179,9 @@ async def test_a_store_whose_server_hangs_can_be_closed(
         hanging = asyncio.create_task(turn.commit(holding(1)))
         await asyncio.sleep(0.05)
         hanging.cancel()
-        await asyncio.wait([hanging, asking], timeout=5)
-        began = time.monotonic()
-    assert time.monotonic() - began < 1
+        async with asyncio.timeout(NEVER_S / 10):
+            await store.close()
+            await asyncio.wait([hanging, asking])
     own_server.thaw()
 
 
@@ -241,7 +241,7 @@ async def test_connections_that_lead_nowhere_are_replaced(
         assert await add_one(store, BERT) == 7
         assert hole.swallow() >= 2
         lost = turn.commit(holding(1)), begin(store, BERT), store.load_client(ANNA, NOW)
-        assert await refused([*lost]) < 3 * ANSWER_S
+        await refused([*lost])
         assert await until_it_answers(lambda: add_one(store, BERT)) == 8
         assert store.gauges()["connections_busy"] == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from unicodedata import category
 
 import pytest
@@ -15,6 +14,7 @@ from palaver.csml.limits import Limits
 from palaver.csml.stdlib import regex_sets as sets
 from palaver.csml.stdlib.regex import Pattern, compile_pattern
 from palaver.csml.stdlib.regex_syntax import translate
+from tests.speed import takes_at_most
 from tests.unit.csml.fakes import FakeRun
 
 
@@ -250,17 +250,14 @@ def test_matches_at_the_ends(text: str, pattern: str, starts: bool, ends: bool) 
     ],
 )
 def test_huge_patterns_are_refused_soon(pattern: str) -> None:
-    start = time.perf_counter()
-    with pytest.raises(ValueError, match=r"."):
+    with takes_at_most(3), pytest.raises(ValueError, match=r"."):
         compile_pattern(pattern)
-    assert time.perf_counter() - start < 3
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a*)*b", "(.*)*=.*"])
 def test_patterns_that_explode_elsewhere_take_linear_time(pattern: str) -> None:
-    start = time.perf_counter()
-    assert not compile_pattern(pattern).is_in("a" * 200_000 + "!", FakeRun().spend)
-    assert time.perf_counter() - start < 1
+    with takes_at_most(1):
+        assert not compile_pattern(pattern).is_in("a" * 200_000 + "!", FakeRun().spend)
 
 
 def test_a_quadratic_list_of_matches_runs_out_of_budget() -> None:
