@@ -121,7 +121,7 @@ class Engine:
         """
         identity = (repeat.scope, repeat.key) if repeat is not None else None
         if self._turns.current(client) is not None:
-            dropped = await self._drop(client, prepare, encode, identity)
+            dropped = await self._drop(client, prepare, encode, repeat, identity)
             if dropped is not None:
                 return dropped
         if repeat is None:
@@ -157,7 +157,12 @@ class Engine:
         return None
 
     async def _drop(
-        self, client: Client, prepare: Prepare, encode: Encode, identity: object
+        self,
+        client: Client,
+        prepare: Prepare,
+        encode: Encode,
+        repeat: Repeat | None,
+        identity: tuple[str, str] | None,
     ) -> Answer | None:
         """The empty answer of an event that interrupts the bot (engine §3.7), else None."""
         running = self._turns.current(client)
@@ -165,13 +170,20 @@ class Engine:
             return None
         if identity is not None and running.identity == identity:
             return None
-        return await self._interrupt(time.monotonic() - running.since, prepare, encode)
+        return await self._interrupt(time.monotonic() - running.since, prepare, encode, repeat)
 
-    async def _interrupt(self, age_s: float, prepare: Prepare, encode: Encode) -> Answer | None:
+    async def _interrupt(
+        self, age_s: float, prepare: Prepare, encode: Encode, repeat: Repeat | None
+    ) -> Answer | None:
         ask = await prepare()
         delay = ask.bot.bot.no_interruption_delay
         if not delay or age_s > delay:
             return None
+        if repeat is not None:  # of a finished request: it interrupts nothing
+            stored = await self._storage.find_answer(repeat.scope, repeat.key, self._clock.now())
+            answer = None if stored is None else self._stored_answer(stored, repeat)
+            if answer is not None:
+                return answer
         turn = dropped_turn(ask)
         return Answer(encode(turn), turn)
 
@@ -188,7 +200,7 @@ class Engine:
         opened = await self._storage.begin_turn(client, self._clock.now(), repeat=identity)
         if isinstance(opened, Leased):
             if not opened.is_same:
-                dropped = await self._interrupt(opened.age_s, prepare, encode)
+                dropped = await self._interrupt(opened.age_s, prepare, encode, repeat)
                 if dropped is not None:
                     return dropped
             opened = await self._outwait(client, identity)

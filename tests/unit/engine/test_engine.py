@@ -294,6 +294,19 @@ async def test_a_repeat_of_the_running_request_is_no_interruption() -> None:
     assert "answered" in bodies[0].decode()
 
 
+async def test_a_repeat_of_a_finished_request_is_no_interruption_either() -> None:
+    house = House(runnable(make_bot(CALLER, no_interruption_delay=10)))
+    finished = await house.answer("hi", repeat=key())
+    go = asyncio.Event()
+    house.outside.wait = go.wait  # type: ignore[assignment]
+    running = asyncio.create_task(house.turn("ho"))
+    await settled()
+    assert (await house.answer("hi", repeat=key())).body == finished.body
+    assert (await house.turn("hi")).is_dropped
+    go.set()
+    assert not (await running).is_dropped
+
+
 async def test_a_bot_that_answers_for_longer_than_the_delay_is_waited_for() -> None:
     house = House(runnable(make_bot(CALLER, no_interruption_delay=0.01)))
     go = asyncio.Event()
