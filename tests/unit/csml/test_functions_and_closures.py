@@ -55,6 +55,17 @@ def test_arguments_may_be_named(call: str, wanted: list[Any]) -> None:
     assert run(f'fn f(a, b) {{ return "{{{{a}}}}{{{{b}}}}" }}\nstart: say {call}') == wanted
 
 
+@pytest.mark.parametrize("callee", ["f", "Length", "nothing", "Button", "[1].nothing"])
+def test_arguments_before_one_too_many_are_evaluated(callee: str) -> None:
+    talk = Talk(f"fn f(a) {{ return a }}\nstart: do {callee}(\nno1, b = no2,\n[1] as q, no3)")
+    unknown = "is used before it was saved in memory"
+    assert talk() == [
+        f"! < no1 > {unknown} at line 3, column 1 at flow [main]",
+        f"! < no2 > {unknown} at line 3, column 10 at flow [main]",
+        "!! expression can't be converted to Literal at line 4, column 8 at flow [main]",
+    ]
+
+
 def test_a_function_sees_neither_locals_nor_memories_but_constants_and_the_event() -> None:
     flow = (
         "const K = 7\n"

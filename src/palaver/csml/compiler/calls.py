@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from palaver.csml import nodes
 from palaver.csml.compiler.fixed import is_fixed, kept
 from palaver.csml.compiler.names import looked_at
+from palaver.csml.constants import interval
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
 from palaver.csml.memory import Memories
 from palaver.csml.source import Position
@@ -63,12 +64,10 @@ def compile_arguments(
 
     def make(unit: Unit, at: Position) -> Gather:
         is_named = any(argument.name is not None for argument in arguments)
-        misplaced = _misplaced(arguments)
-        if misplaced is not None:
-            return _refuse(misplaced)
+        evaluated = compile_each(arguments, unit, quiet=quiet)
         parts = tuple(
-            (argument.name or f"arg{number}", unit.expression(argument.value, quiet=quiet))
-            for number, argument in enumerate(arguments)
+            (argument.name or f"arg{number}", evaluate)
+            for number, (argument, evaluate) in enumerate(zip(arguments, evaluated, strict=True))
         )
         return lambda frame: Arguments(
             {name: evaluate(frame) for name, evaluate in parts}, is_named=is_named
@@ -77,22 +76,35 @@ def compile_arguments(
     return make
 
 
-def _misplaced(arguments: tuple[nodes.Argument, ...]) -> Position | None:
-    """Where a positional argument stands too many: behind the first named one only one may, and
-    only if there was none before."""
+def compile_each(
+    arguments: tuple[nodes.Argument, ...], unit: Unit, *, quiet: bool
+) -> tuple[Evaluate, ...]:
+    """Each argument's value. One that stands where none may is fatal when its turn comes."""
+    misplaced = _misplaced(arguments)
+    return tuple(
+        _refuse(interval(argument.value)[0])
+        if number == misplaced
+        else unit.expression(argument.value, quiet=quiet)
+        for number, argument in enumerate(arguments)
+    )
+
+
+def _misplaced(arguments: tuple[nodes.Argument, ...]) -> int | None:
+    """Which positional argument is one too many: behind the first named one only one may stand,
+    and only if there was none before."""
     positional, has_named = 0, False
-    for argument in arguments:
+    for number, argument in enumerate(arguments):
         if argument.name is not None:
             has_named = True
         elif has_named and positional:
-            return argument.value.at
+            return number
         else:
             positional += 1
     return None
 
 
-def _refuse(at: Position) -> Gather:
-    def refuse(frame: Frame) -> Arguments:
+def _refuse(at: Position) -> Evaluate:
+    def refuse(frame: Frame) -> Value:
         raise RunError(BAD_LIST, at)
 
     return refuse

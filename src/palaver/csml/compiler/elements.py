@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from palaver.csml import nodes
+from palaver.csml.compiler.calls import compile_each
 from palaver.csml.compiler.owning import own_in
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.source import Position
@@ -64,9 +65,7 @@ def _element(element: nodes.PathElement, unit: Unit, quiet: bool) -> Element:
     return Element(
         element.at,
         element.name,
-        arguments=tuple(
-            unit.expression(argument.value, quiet=quiet) for argument in element.arguments
-        ),
+        arguments=compile_each(element.arguments, unit, quiet=quiet),
         has_named=any(argument.name is not None for argument in element.arguments),
     )
 
