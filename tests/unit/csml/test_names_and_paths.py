@@ -194,6 +194,26 @@ def test_warnings_are_on_again_in_interpolations_and_call_arguments() -> None:
     assert texts("do a = [1] if (a.reverse().k) say 1") == ["! [k] key does not exist"]
 
 
+@pytest.mark.parametrize("operator", ["+", "%", "==", ">", "&&", "||", "match", "!match"])
+def test_the_right_operand_is_evaluated_even_if_the_left_one_fails(operator: str) -> None:
+    flow = "fn f(x) { debug x return x - null }\n"
+    talk = Talk(f"{flow}start: if ((1 / 0) {operator} f(2)) say 3 do x = 1 / 0 {operator} f(4)")
+    assert without_places(talk()) == [
+        ("debug", {"args": ["2"]}),
+        ("debug", {"args": ["4"]}),
+        "!! [!] Int: Division by zero",
+    ]
+
+
+def test_what_a_failed_operation_stored_in_passing_stays() -> None:
+    assert texts(
+        "do l = [] if (1 / 0 == l.push(5)) say 1 if (1 / 0 + (2 as x)) say 1 say l say x"
+    ) == [
+        ("array", [5]),
+        "2",
+    ]
+
+
 def test_a_missing_element_gives_a_null_without_info_when_quiet() -> None:
     assert texts("do a = [1] say Or(a[5], 2)") == [None]
 

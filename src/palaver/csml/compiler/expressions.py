@@ -237,6 +237,7 @@ def _applied(
     constant = literal_value(node.right)
     if constant is None:
         right = names.looked_at(node.right, unit, quiet=True)
+        left = _never_alone(left, right, node.right)
         if _changes_in_place(node.right):
             name = None  # `a == [a.pop()]`: the left side is what `a` was before
 
@@ -260,6 +261,40 @@ def _applied(
     if name is None:
         return lambda frame: operation(left(frame), constant)
     return lambda frame: operation(frame.locals.get(name) or left(frame), constant)
+
+
+def _never_alone(left: Evaluate, right: Evaluate, node: nodes.Expression) -> Evaluate:
+    """The left operand; when it fails, the right one is evaluated all the same (§4.6), and the
+    left one's error counts.
+
+    Args:
+        node: the right operand. One that nobody can notice is left alone.
+    """
+    if not any(map(_is_noticed, calls.parts_in(node))):
+        return left
+
+    def evaluate(frame: Frame) -> Value:
+        try:
+            return left(frame)
+        except BudgetExceeded:
+            raise
+        except RunError as error:
+            try:
+                right(frame)
+            except BudgetExceeded:
+                raise
+            except RunError:
+                raise error from None
+            raise
+
+    return evaluate
+
+
+def _is_noticed(part: object) -> bool:
+    """Whether evaluating it may say something or change a variable."""
+    if isinstance(part, nodes.Text):
+        return not all(isinstance(piece, str) for piece in part.parts)
+    return isinstance(part, nodes.Call | nodes.MethodCall | nodes.As)
 
 
 def _changes_in_place(node: nodes.Expression) -> bool:
@@ -309,8 +344,8 @@ def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
 
 
 def _match(node: nodes.Binary, unit: Unit) -> Condition:
-    left = compile_expression(node.left, unit, quiet=True)
     right = compile_expression(node.right, unit, quiet=True)
+    left = _never_alone(compile_expression(node.left, unit, quiet=True), right, node.right)
     wanted = node.operator == "match"
     at = node.at
 
