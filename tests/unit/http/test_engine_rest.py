@@ -268,6 +268,25 @@ def test_another_event_under_the_same_uuid_leaves_the_first_ones_answer_alone(
     assert len(caller.chat.asks) == 2
 
 
+def test_a_bot_is_the_same_under_its_id_and_its_uuid(caller: Caller) -> None:
+    first = run(caller, bot=None, bot_id="pizza", event=event(request_id=ID))
+    again = run(caller, bot=None, bot_id=UUID_BOT, event=event(request_id=ID))
+    other = run(caller, bot=None, bot_id="pizza", version_id="v", event=event(request_id=ID))
+    assert first.content == again.content != other.content
+
+
+def test_closing_under_an_idempotency_key_closes_once(caller: Caller) -> None:
+    def close(user: str) -> Any:
+        who = {**EVENT["client"], "user_id": user}
+        headers = {"Idempotency-Key": "k"}
+        return caller.send("POST", "/conversations/close", who, key=KEY, headers=headers)
+
+    for _ in range(2):
+        assert (close("u").status_code, close("u").content) == (200, b"")
+    assert [call[0] for call in caller.storage.calls].count("close") == 1
+    assert close("v").status_code == 422
+
+
 def test_metadata_that_count_as_empty_are_equal(caller: Caller) -> None:
     first = run(caller, event=event(request_id=ID, metadata={}))
     for same in (None, ..., [1], "x"):

@@ -107,6 +107,7 @@ class EngineRest(Dialect):
                 "POST",
                 "/conversations/close",
                 self.close_conversations,
+                idempotent=True,
                 describes=describe.CLOSE_CONVERSATIONS,
             ),
             Route("GET", "/conversations", self.conversations, describes=describe.CONVERSATIONS),
@@ -256,7 +257,10 @@ class EngineRest(Dialect):
         if repeat is not None or told.request_id is msgspec.UNSET:
             return repeat
         raw = bytes(body.bot)
-        bot = digest(raw) if raw and raw != b"null" else f"{body.bot_id} {body.version_id}"
+        if raw and raw != b"null":
+            bot = digest(raw)
+        else:
+            bot = f"{self._canonical(body.bot_id or '')} {body.version_id}"
         metadata = decode.metadata_of(told)
         return repeat_of_event(client, told.request_id, told.payload, metadata, bot)
 
@@ -351,9 +355,14 @@ class EngineRest(Dialect):
 
     async def close_conversations(self, request: Request) -> Response:
         """Closes all conversations of the client and drops its hold. Spec: §5.4."""
-        asked = await self._asked_by_body(request)
-        async with self.services.chat.exclusively(asked.client):
-            await self.services.storage.close_conversations(asked.client, request.received_at)
+        client = (await self._asked_by_body(request)).client
+
+        async def close() -> Response:
+            async with self.services.chat.exclusively(client):
+                await self.services.storage.close_conversations(client, request.received_at)
+            return _EMPTY_OK
+
+        await self.once(request, request.headers.get("x-api-key", ""), close, about=(client,))
         return _EMPTY_OK
 
     async def _asked_by_body(self, request: Request) -> Asked:
