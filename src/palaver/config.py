@@ -479,6 +479,9 @@ class ServerSettings:
     )
     """Secrets for encryption at rest: the first encrypts, all decrypt. Spec: product.md §5."""
 
+    lost_keys: tuple[str, ...] = setting((), texts)
+    """Ids of keys whose secrets are lost for good: `serve` starts without them."""
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the service."""

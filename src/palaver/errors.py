@@ -7,7 +7,7 @@
           BudgetExceeded         a limit of the turn, named
       EngineError                BotNotFound · VersionNotFound · BotInvalid ·
                                  EventRejected · ConversationBusy
-      StorageError               Unavailable · Conflict · SchemaOutdated · NotADatabase
+      StorageError               Unavailable · Conflict · SchemaOutdated · NotADatabase · KeyMissing
       RequestError               Malformed (Invalid) · KeyReused · Unauthenticated · Forbidden ·
                                  NotFound · Clash · TooLarge · Throttled
       ConfigError                a folder, a setting or an option that cannot be used
@@ -78,6 +78,16 @@ class Conflict(StorageError):
 
 class SchemaOutdated(StorageError):
     """The database's schema is older or newer than this program's."""
+
+
+class KeyMissing(StorageError):
+    """What is stored was sealed with a key that this process was not given: `key_ids`."""
+
+    def __init__(self, message: str, *key_ids: str) -> None:
+        super().__init__(
+            message, public="this is encrypted with a key that the server was not given"
+        )
+        self.key_ids = key_ids
 
 
 class NotADatabase(StorageError):

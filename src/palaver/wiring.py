@@ -21,7 +21,7 @@ from palaver.engine.engine import Engine, EngineSettings
 from palaver.engine.outbound import Outbound, OutboundSettings
 from palaver.engine.scenario import Scenario
 from palaver.engine.turn import Result
-from palaver.errors import ConfigError
+from palaver.errors import ConfigError, KeyMissing
 from palaver.folder import BotFolder, read_components
 from palaver.http.app import Application
 from palaver.http.dialects import CLASSES, make_dialect
@@ -41,7 +41,7 @@ from palaver.services.callbacks import Callbacks, jobs_of
 from palaver.services.changes import Watcher
 from palaver.services.chat import Chat, note_secrets_of
 from palaver.services.events import Events
-from palaver.storage.cipher import Cipher
+from palaver.storage.cipher import Cipher, key_missing
 from palaver.storage.copies import DatabaseFile, Move, Progress, StoredDatabase
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Credentials, Storage
@@ -79,6 +79,8 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
     async with AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await storage.open()
+        await _refuse_missing_keys(storage, settings)
+        await storage.note_key()
         house = _House(settings, storage)
         stack.push_async_callback(house.outbound.aclose)
         stack.push_async_callback(house.callbacks.finish, FINISH_S)
@@ -86,6 +88,23 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         await _load(house.service, folders, await storage.bot_ids())
         async with house.upkeep():
             yield house.service
+
+
+async def _refuse_missing_keys(storage: Storage, settings: ServerSettings) -> None:
+    """Without them people would get errors, and what was encrypted go on in plain text.
+
+    Raises:
+        KeyMissing: says which, and what to do.
+    """
+    missing = [key for key in await storage.missing_keys() if key not in settings.lost_keys]
+    if missing:
+        cipher = _cipher(settings)
+        error = key_missing(cipher.key_ids if cipher else (), *missing)
+        raise KeyMissing(
+            f"{error}. If it is lost for good, name the key in PALAVER_LOST_KEYS: what it sealed "
+            "is then answered with 503",
+            *missing,
+        )
 
 
 class _House:
@@ -106,6 +125,7 @@ class _House:
             clock,
             modules_url=settings.modules_url,
             modules_auth=settings.modules_auth,
+            lost_keys=settings.lost_keys,
         )
         engine = Engine(
             storage,
@@ -118,7 +138,10 @@ class _House:
             jobs_of=jobs_of,
         )
         access = Access(
-            storage, engine_keys=settings.engine_api_keys, is_loopback=settings.is_loopback
+            storage,
+            engine_keys=settings.engine_api_keys,
+            is_loopback=settings.is_loopback,
+            lost_keys=settings.lost_keys,
         )
         bots.on_serve = access.renew
         metrics.waiting = engine.waiting
@@ -169,7 +192,7 @@ async def _load(service: Service, folders: Sequence[BotFolder], stored: Sequence
     for bot_id in stored:
         try:
             loaded = await service.bots.load_stored(bot_id)
-        except BotInvalid as error:
+        except (BotInvalid, KeyMissing) as error:
             logger.warning("bot %s is not served: %s", bot_id, error)
         else:
             await service.access.admit(loaded, {})

@@ -287,6 +287,21 @@ def _sync_seconds(folder: str, tries: int = 5) -> float:
     return sorted(times)[tries // 2]
 
 
+def _missing_keys(missing: Sequence[str], settings: ServerSettings) -> Iterator[Finding]:
+    """Of those that sealed something in the database."""
+    for key in missing:
+        text = f"the database holds what key {key} sealed, and PALAVER_SECRET_KEY does not give it"
+        if key in settings.lost_keys:
+            advice = "PALAVER_LOST_KEYS says that it is lost: what it sealed is answered with 503"
+            yield Finding("encryption keys", "warning", text, advice)
+        else:
+            advice = (
+                "add the secret, comma-separated, behind the one that encrypts; if it is lost for "
+                "good, name the key in PALAVER_LOST_KEYS"
+            )
+            yield Finding("encryption keys", "error", text, advice)
+
+
 async def _database(settings: ServerSettings, file: DatabaseFile | None) -> list[Finding]:
     from palaver.cli.banner import shown_database
     from palaver.wiring import open_beside
@@ -299,11 +314,13 @@ async def _database(settings: ServerSettings, file: DatabaseFile | None) -> list
         async with open_beside(settings) as storage:
             await storage.check()
             findings.append(Finding("database", "ok", f"{shown} answers, its schema is current"))
+            findings += _missing_keys(await storage.missing_keys(), settings)
             bots = sorted(await storage.bot_stamps())
             without = [bot for bot in bots if not await storage.keys_of(bot)]
     except PalaverError as error:
         advice = "`palaver db check` tells more; the manual's part on operations helps"
-        return [Finding("database", "error", str(error), advice)]
+        wrong = [finding for finding in findings if finding.level != "ok"]
+        return [*wrong, Finding("database", "error", str(error), advice)]
     if without:
         advice = "`palaver serve` makes them when it loads the bot"
         findings.append(Finding("keys", "warning", f"no keys of {', '.join(without)}", advice))

@@ -21,6 +21,7 @@ from palaver.errors import (
     EngineError,
     EventRejected,
     Forbidden,
+    KeyMissing,
     KeyReused,
     Malformed,
     NotFound,
@@ -64,6 +65,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     EngineError: 500,
     Unavailable: 503,
     Conflict: 503,
+    KeyMissing: 503,
     StorageError: 500,
     PalaverError: 500,
 }

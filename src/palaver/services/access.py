@@ -9,17 +9,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
+from palaver.errors import KeyMissing
 from palaver.logs import keep_secret
 from palaver.services.aliases import bot_hex
 from palaver.storage.protocol import Credentials
 
 if TYPE_CHECKING:
     from palaver.services.bots import LoadedBot
+
+logger = logging.getLogger(__name__)
 
 _ALPHANUMERIC: Final = string.ascii_letters + string.digits
 
@@ -52,12 +56,19 @@ class Access:
     Args:
         engine_keys: further keys of the engine's REST API (ENGINE_SERVER_API_KEYS).
         is_loopback: whether the service can be reached from this machine only.
+        lost_keys: ids of encryption keys that are lost for good.
     """
 
     def __init__(
-        self, credentials: Credentials, *, engine_keys: tuple[str, ...], is_loopback: bool
+        self,
+        credentials: Credentials,
+        *,
+        engine_keys: tuple[str, ...],
+        is_loopback: bool,
+        lost_keys: Collection[str] = (),
     ) -> None:
         self._credentials = credentials
+        self._lost_keys = lost_keys
         self._is_loopback = is_loopback
         self._bots: dict[tuple[str, bytes], LoadedBot] = {}
         self._keys: dict[str, dict[str, str]] = {}
@@ -67,7 +78,7 @@ class Access:
 
     async def admit(self, bot: LoadedBot, given: Mapping[str, str]) -> None:
         """Makes a bot's keys known: those given, else those stored, else new ones."""
-        stored = await self._credentials.keys_of(bot.id)
+        stored = await self._stored(bot)
         missing = [name for name in GENERATORS if name not in stored and name not in given]
         if missing:
             await self._credentials.save_keys(
@@ -75,6 +86,18 @@ class Access:
             )
             stored = await self._credentials.keys_of(bot.id)
         self._remember(bot, {**stored, **given})
+
+    async def _stored(self, bot: LoadedBot) -> dict[str, str]:
+        """All new where nobody will ever open what is there."""
+        try:
+            return await self._credentials.keys_of(bot.id)
+        except KeyMissing as error:
+            if not set(error.key_ids) <= set(self._lost_keys):
+                raise
+            logger.warning("bot %s gets new keys, for %s", bot.id, error)
+        for name, generate in GENERATORS.items():
+            await self._credentials.replace_key(bot.id, name, generate(bot.id))
+        return await self._credentials.keys_of(bot.id)
 
     async def refresh(self, bot: LoadedBot, given: Mapping[str, str]) -> None:
         """Reads a bot's keys again, after one was replaced elsewhere."""

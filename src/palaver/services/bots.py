@@ -6,9 +6,10 @@ Spec: csml-engine-runtime §2.1, §15, §16; product.md §3 (`serve`).
 from __future__ import annotations
 
 import base64
+import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +22,7 @@ from palaver.engine.bots import BotInvalid, RunnableBot, Scenarios
 from palaver.engine.outbound import Outbound
 from palaver.engine.refusing import Refusing
 from palaver.engine.scenario import Scenario
-from palaver.errors import BotNotFound, VersionNotFound
+from palaver.errors import BotNotFound, KeyMissing, VersionNotFound
 from palaver.folder import BotFolder
 from palaver.logs import keep_secret
 from palaver.model import Bot, BotVersion, Flow, Module, OtherBot
@@ -31,6 +32,7 @@ from palaver.types import Clock
 
 __all__ = ["Bots", "LoadedBot"]
 
+logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS = 1024
 """Stored builds whose scenario is found without looking at their texts."""
@@ -41,6 +43,7 @@ class Bots:
 
     Args:
         modules_url, modules_auth: where modules without an address come from (MODULES_URL).
+        lost_keys: ids of encryption keys that are lost for good.
 
     Attributes:
         on_serve: told whenever a build comes into force.
@@ -55,6 +58,7 @@ class Bots:
         *,
         modules_url: str | None = None,
         modules_auth: str | None = None,
+        lost_keys: Collection[str] = (),
     ) -> None:
         self._storage = storage
         self._scenarios = scenarios
@@ -62,6 +66,7 @@ class Bots:
         self._clock = clock
         self._modules_url = modules_url
         self._modules_auth = modules_auth
+        self._lost_keys = lost_keys
         self._loaded: dict[str, LoadedBot] = {}
         self._by_reference: dict[str, LoadedBot] = {}
         self._latest: dict[str, BotVersion] = {}
@@ -81,12 +86,22 @@ class Bots:
     async def load_folder(self, folder: BotFolder) -> LoadedBot:
         """Serves a folder's bot; one that changed since it was last loaded is a new build."""
         bot = await self._with_modules(folder.bot)
-        latest = await self._storage.latest_version(bot.id)
+        latest = await self._latest_that_opens(bot.id)
         known = await self._storage.folder_digest(bot.id)
         if latest is None or known != folder.digest:
             latest = await self.create_version(bot)
             await self._storage.save_folder_digest(bot.id, folder.digest)
         return self._serve(latest, folder.settings)
+
+    async def _latest_that_opens(self, bot_id: str) -> BotVersion | None:
+        """None also where nobody will ever open it."""
+        try:
+            return await self._storage.latest_version(bot_id)
+        except KeyMissing as error:
+            if not set(error.key_ids) <= set(self._lost_keys):
+                raise
+            logger.warning("the folder of bot %s becomes a new build, for %s", bot_id, error)
+            return None
 
     async def load_stored(self, bot_id: str) -> LoadedBot:
         """Serves the latest build of a stored bot, with default settings."""

@@ -7,10 +7,12 @@ Ids, keys, positions and times stay plain, for they are searched. The cipher kno
 
 from __future__ import annotations
 
+import base64
+import binascii
 from hashlib import sha256
 from typing import Final, Protocol
 
-from palaver.errors import StorageError
+from palaver.errors import KeyMissing
 
 SEALED: Final = b"\0P1"
 """What a sealed body begins with. No JSON and no HTTP answer of ours begins with a NUL."""
@@ -21,6 +23,9 @@ SEALED_TEXT: Final = "$palaver$"
 ESCAPED_TEXT: Final = "$palaver$=$"
 """What a plain text is stored behind if it happens to begin as a sealed one does."""
 
+KEY_ID_BYTES: Final = 4
+"""A sealed body goes on with the id of its key."""
+
 
 class Cipher(Protocol):
     """Seals bodies, and opens what it sealed as well as what was stored plain."""
@@ -28,10 +33,15 @@ class Cipher(Protocol):
     is_plain: bool
     """Sealing changes nothing, so that a store may skip it for many small values at once."""
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all keys, hexadecimal; the first one seals. Empty if nothing is sealed."""
+        ...
+
     def seal(self, body: bytes) -> bytes: ...
 
     def unseal(self, stored: bytes) -> bytes:
-        """Raises: StorageError: no key opens it."""
+        """Raises: KeyMissing: no key opens it; StorageError: it is damaged."""
         ...
 
     def digest(self, body: bytes) -> bytes:
@@ -46,7 +56,7 @@ class Cipher(Protocol):
         ...
 
     def unseal_text(self, stored: str) -> str:
-        """Raises: StorageError: no key opens it."""
+        """Raises: KeyMissing: no key opens it; StorageError: it is damaged."""
         ...
 
 
@@ -54,13 +64,14 @@ class PlainCipher:
     """Leaves everything as it is: no secret key is set."""
 
     is_plain = True
+    key_ids: tuple[str, ...] = ()
 
     def seal(self, body: bytes) -> bytes:
         return body
 
     def unseal(self, stored: bytes) -> bytes:
         if stored[:3] == SEALED:
-            raise _needs_key()
+            raise key_missing((), stored[3 : 3 + KEY_ID_BYTES].hex() or "unknown")
         return stored
 
     def digest(self, body: bytes) -> bytes:
@@ -74,7 +85,11 @@ class PlainCipher:
             return stored
         if stored.startswith(ESCAPED_TEXT):
             return stored[len(ESCAPED_TEXT) :]
-        raise _needs_key()
+        try:
+            sealed = base64.b64decode(stored[len(SEALED_TEXT) :])
+        except (binascii.Error, ValueError):
+            sealed = b""
+        return self.unseal(sealed or SEALED).decode()
 
 
 def plain_text(text: str) -> str:
@@ -82,8 +97,17 @@ def plain_text(text: str) -> str:
     return ESCAPED_TEXT + text if text.startswith(SEALED_TEXT) else text
 
 
-def _needs_key() -> StorageError:
-    return StorageError(
-        "the database is encrypted, and PALAVER_SECRET_KEY is not set: start palaver with the "
-        "secret key that it was written with"
+def key_missing(given: tuple[str, ...], *wanted: str) -> KeyMissing:
+    """Says which secret is to be added. Args: given, wanted: ids of keys."""
+    holds = f"the database holds bodies sealed with key {', '.join(wanted)}"
+    if not given:
+        return KeyMissing(
+            f"{holds}, and PALAVER_SECRET_KEY is not set: start palaver with the secret that it "
+            "was written with",
+            *wanted,
+        )
+    return KeyMissing(
+        f"{holds}, and PALAVER_SECRET_KEY gives {', '.join(given)}: add the secret that it was "
+        "written with (comma-separated; the first encrypts, all decrypt)",
+        *wanted,
     )

@@ -31,9 +31,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from palaver.errors import ConfigError, StorageError
-from palaver.storage.cipher import ESCAPED_TEXT, SEALED, SEALED_TEXT
+from palaver.storage.cipher import (
+    ESCAPED_TEXT,
+    KEY_ID_BYTES,
+    SEALED,
+    SEALED_TEXT,
+    key_missing,
+)
 
-KEY_ID_BYTES: Final = 4
 LOT_BYTES: Final = 8
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -126,15 +131,11 @@ class KeyRingCipher:
         self._left = LOT_SIZE
 
     def _subkey(self, name: bytes) -> AESGCM:
-        """Of a key id and a lot. Raises: StorageError: the key is not on the ring."""
+        """Of a key id and a lot. Raises: KeyMissing: the key is not on the ring."""
         key_id, lot = name[:KEY_ID_BYTES], name[KEY_ID_BYTES:]
         master = self._masters.get(key_id)
         if master is None:
-            raise StorageError(
-                f"the database holds bodies sealed with key {key_id.hex()}, and PALAVER_SECRET_KEY "
-                f"gives {', '.join(self.key_ids)}: add the secret that it was written with "
-                "(comma-separated; the first encrypts, all decrypt)"
-            )
+            raise key_missing(self.key_ids, key_id.hex())
         subkey = AESGCM(_expand(master, b"lot" + lot))
         self._opened[name] = subkey
         if len(self._opened) > KNOWN_LOTS:

@@ -123,6 +123,12 @@ class MemoryStorage(MemoryJobs):
     async def open(self) -> None:
         self._is_open = True
 
+    async def missing_keys(self) -> tuple[str, ...]:
+        return ()
+
+    async def note_key(self) -> None:
+        """Nothing is sealed in memory."""
+
     async def upgrade(self) -> tuple[str, ...]:
         return ()
 

@@ -453,6 +453,14 @@ class Storage(Turns, Clients, Versions, People, Credentials, Changes, Jobs, Prot
         """Raises StorageError when the database does not answer or its schema is not current."""
         ...
 
+    async def missing_keys(self) -> tuple[str, ...]:
+        """Ids of keys that sealed something here and are not on the cipher's ring, in order."""
+        ...
+
+    async def note_key(self) -> None:
+        """Remembers that the cipher's first key seals here; whoever seals does it before."""
+        ...
+
     async def close(self) -> None:
         """Finishes pending writes, then disconnects."""
         ...

@@ -22,6 +22,7 @@ class ReversingCipher:
     """Seals by writing backwards, so that a body that is read unopened is noticed."""
 
     is_plain = False
+    key_ids = ("reversed",)
 
     def seal(self, body: bytes) -> bytes:
         return body[::-1]

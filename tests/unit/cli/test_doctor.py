@@ -15,6 +15,7 @@ from palaver.cli.doctor import Finding, examine
 from palaver.cli.main import run
 from palaver.config import server_settings
 from palaver.folder import read_folder
+from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.urls import open_storage
 from palaver.wiring import build
 from tests.conformance.storage.makers import version
@@ -122,6 +123,26 @@ def test_a_wrong_secret_key_is_found(database: str, monkeypatch: pytest.MonkeyPa
     found = findings(database=database)["database"]
     assert found.level == "error"
     assert "PALAVER_SECRET_KEY" in found.text
+
+
+def test_missing_keys_are_named(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def store() -> tuple[str, ...]:
+        cipher = KeyRingCipher(["a secret from before"])
+        storage = open_storage(database, cipher=cipher)
+        await storage.open()
+        await storage.note_key()
+        await storage.close()
+        return cipher.key_ids
+
+    (key_id,) = asyncio.run(store())
+    monkeypatch.setenv("PALAVER_SECRET_KEY", "another secret than before")
+    found = findings(database=database)["encryption keys"]
+    assert (found.level, key_id in found.text) == ("error", True)
+    assert "PALAVER_LOST_KEYS" in found.advice
+    monkeypatch.setenv("PALAVER_LOST_KEYS", key_id)
+    assert findings(database=database)["encryption keys"].level == "warning"
+    monkeypatch.setenv("PALAVER_SECRET_KEY", f"{SECRET}, a secret from before")
+    assert "encryption keys" not in findings(database=database)
 
 
 def test_bots_without_keys(database: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from palaver.errors import StorageError
@@ -11,6 +15,8 @@ from palaver.model import Flow
 from palaver.storage.cipher import Cipher
 from palaver.storage.keyring import KeyRingCipher
 from palaver.storage.protocol import Storage
+from palaver.storage.sql.migrate import lend_functions, load_migrations
+from palaver.storage.sql.sqlite import APPLICATION_ID
 from palaver.storage.urls import open_storage
 from tests.conformance.storage.makers import (
     ANNA,
@@ -159,3 +165,89 @@ async def test_what_another_connection_writes_changes_the_stamp(tmp_path: Path) 
     assert await server.changes_stamp() != stamp
     await guest.close()
     await server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/palaver.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.mark.anyio
+async def test_a_database_knows_the_keys_that_sealed_in_it(url: str) -> None:
+    first, second = KeyRingCipher(["first secret key"]), KeyRingCipher(["second secret key"])
+    both = KeyRingCipher(["second secret key", "first secret key"])
+
+    async def missing(cipher: Cipher | None, *, notes: bool = False) -> tuple[str, ...]:
+        storage = open_storage(url, cipher=cipher)
+        await storage.open()
+        found = await storage.missing_keys()
+        if notes:
+            await storage.note_key()
+            await storage.note_key()
+        await storage.close()
+        return found
+
+    assert await missing(None, notes=True) == ()
+    assert await missing(first, notes=True) == ()
+    assert await missing(both) == ()
+    assert await missing(second) == first.key_ids
+    assert await missing(both, notes=True) == ()
+    assert await missing(first) == second.key_ids
+    assert await missing(None) == tuple(sorted(first.key_ids + second.key_ids))
+
+
+@pytest.mark.anyio
+async def test_a_key_that_a_command_seals_with_is_known(tmp_path: Path) -> None:
+    cipher = KeyRingCipher(["first secret key"])
+    storage = await opened(tmp_path, cipher)
+    await storage.replace_key("pizza", "studio_key", "new")
+    await storage.close()
+    storage = await opened(tmp_path, None)
+    assert await storage.missing_keys() == cipher.key_ids
+    await storage.close()
+
+
+def seal_builds(run: Callable[[str, tuple[object, ...]], object], sign: str) -> set[str]:
+    """In a schema before keys were remembered; the ids of those used."""
+    env, body = KeyRingCipher(["first secret key"]), KeyRingCipher(["second secret key"])
+    columns = "bot_id, version_id, engine_version, created_at, env, content"
+    version = ("pizza", "v1", "1.11.2", 0, env.seal(b"{}"), b"digest")
+    marks = ", ".join([sign] * 6)
+    run(f"INSERT INTO version ({columns}) VALUES ({marks})", version)
+    contents = (b"digest", body.seal(b"{}")), (b"plain", b'{"id":"pizza"}')
+    for content in contents:
+        run(f"INSERT INTO content (digest, body) VALUES ({sign}, {sign})", content)
+    return {*env.key_ids, *body.key_ids}
+
+
+@pytest.mark.anyio
+async def test_keys_of_builds_from_before_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "palaver.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        lend_functions(old)
+        for migration in load_migrations("sqlite")[:5]:
+            old.executescript(migration.script)
+        expected = seal_builds(old.execute, "?")
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 5")
+    storage = await opened(tmp_path, None)
+    assert set(await storage.missing_keys()) == expected
+    await storage.close()
+
+
+@pytest.mark.anyio
+async def test_keys_of_builds_from_before_are_known_on_postgresql(new_postgres_url: str) -> None:
+    with psycopg.connect(new_postgres_url) as old:
+        for migration in load_migrations("postgresql")[:6]:
+            old.execute(migration.script.encode())
+        expected = seal_builds(lambda sql, row: old.execute(sql.encode(), row), "%s")
+        old.execute("INSERT INTO palaver_schema VALUES (6)")
+    storage = open_storage(new_postgres_url)
+    await storage.upgrade()
+    await storage.open()
+    assert set(await storage.missing_keys()) == expected
+    await storage.close()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from palaver.errors import ConfigError, StorageError
+from palaver.errors import ConfigError, KeyMissing, StorageError
 from palaver.storage import keyring
 from palaver.storage.cipher import SEALED, SEALED_TEXT, PlainCipher
 from palaver.storage.keyring import KeyRingCipher, derive_key
@@ -81,8 +81,11 @@ def test_without_a_key_what_is_sealed_is_refused_clearly(cipher: KeyRingCipher) 
         lambda: PlainCipher().unseal(cipher.seal(b"body")),
         lambda: PlainCipher().unseal_text(cipher.seal_text("text")),
     ):
-        with pytest.raises(StorageError, match="PALAVER_SECRET_KEY is not set"):
+        with pytest.raises(
+            KeyMissing, match=f"key {cipher.key_ids[0]}, and PALAVER_SECRET_KEY is not set"
+        ) as raised:
             attempt()
+        assert raised.value.key_ids == cipher.key_ids
 
 
 @pytest.mark.parametrize("position", [8, 20, 30, -1])

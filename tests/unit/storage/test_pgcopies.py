@@ -62,6 +62,7 @@ async def server(postgres_url: str, anyio_backend: str) -> AsyncIterator[Any]:
     await storage.save_version(version("v1"))
     await storage.save_folder_digest("pizza", "abc")
     await storage.save_keys("pizza", {"first": "key"})
+    await storage._driver.write([("INSERT INTO sealing_key VALUES ('0a1b2c3d')", [()])])
     await storage.save_person(person())
     await storage.save_session(session("s1"))
     for text in ("one", "two\0\1", "three"):

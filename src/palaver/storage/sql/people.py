@@ -63,8 +63,15 @@ class SqlPeople(SqlTurns):
             await self._driver.write([(self._sql["add_key"], rows)])
 
     async def replace_key(self, bot_id: str, name: str, key: str) -> None:
+        await self.note_key()
         row = (bot_id, name, self._cipher.seal_text(key))
         await self._driver.write([(self._sql["replace_key"], [row])])
+
+    async def note_key(self) -> None:
+        """Not in a transaction with what is sealed: it comes before, and may stand alone."""
+        for key_id in self._cipher.key_ids[:1]:
+            if (key_id,) not in await self._driver.read(self._sql["sealing_keys"], ()):
+                await self._driver.write([(self._sql["add_sealing_key"], [(key_id,)])])
 
     def _person_from_row(self, row: Row) -> Person:
         secret = row[7]

@@ -296,6 +296,14 @@ ON CONFLICT (bot_id, name) DO NOTHING;
 INSERT INTO credential (bot_id, name, key) VALUES (?1, ?2, ?3)
 ON CONFLICT (bot_id, name) DO UPDATE SET key = excluded.key;
 
+-- name: sealing_keys
+-- The ids of all keys that sealed something.
+SELECT id FROM sealing_key ORDER BY id;
+
+-- name: add_sealing_key
+-- A key that seals from now on.
+INSERT INTO sealing_key (id) VALUES (?1) ON CONFLICT (id) DO NOTHING;
+
 -- name: newest_versions
 -- The newest build of every bot.
 SELECT bot_id, version_id FROM version

@@ -145,6 +145,11 @@ CREATE TABLE folder (
   digest text COLLATE "C" NOT NULL
 );
 
+-- The ids of keys that sealed something, hexadecimal; one that is missing is told of at the start.
+CREATE TABLE sealing_key (
+  id text COLLATE "C" NOT NULL PRIMARY KEY
+);
+
 -- Grows with every change of builds and keys, whoever makes it: processes that serve look at it.
 CREATE TABLE change (
   is_one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (is_one),

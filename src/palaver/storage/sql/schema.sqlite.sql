@@ -135,6 +135,11 @@ CREATE TABLE folder (
   digest TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- The ids of keys that sealed something, hexadecimal; one that is missing is told of at the start.
+CREATE TABLE sealing_key (
+  id TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
 -- Ids are never used again: they tell a job run twice.
 CREATE TABLE job (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -36,6 +36,11 @@ class SqlStore(SqlPeople, SqlClients, SqlVersions, SqlChanges, SqlJobs):
     async def check(self) -> None:
         await self._driver.check()
 
+    async def missing_keys(self) -> tuple[str, ...]:
+        known = await self._driver.read(self._sql["sealing_keys"], ())
+        given = self._cipher.key_ids
+        return tuple(key_id for (key_id,) in known if key_id not in given)
+
     async def upgrade(self) -> tuple[str, ...]:
         return () if self._shared is None else await self._shared.upgrade()
 
