@@ -122,7 +122,7 @@ def _negations(expression: Not, closure: MakeClosure) -> Value:
         is_true = truthy(constant_value(operand, closure))
     except ConstantError:
         is_true = False
-    return Value(is_true is not odd, expression.at)
+    return Value(is_true is not odd, interval(operand)[0])
 
 
 def interval(expression: Expression) -> tuple[Position, Position | None]:

@@ -194,6 +194,22 @@ def test_warnings_are_on_again_in_interpolations_and_call_arguments() -> None:
     assert texts("do a = [1] if (a.reverse().k) say 1") == ["! [k] key does not exist"]
 
 
+@pytest.mark.parametrize("operator", ["+", "==", ">=", "&&", "||", "match", "!match"])
+def test_the_result_of_an_operator_stands_where_the_left_value_was_made(operator: str) -> None:
+    found = Talk(f"start: do x = 1\n say (x {operator} 2) - null")()
+    assert found[-1].endswith("- PrimitiveNull at line 1, column 15 at flow [main]")
+
+
+def test_the_result_of_a_negation_stands_at_what_is_negated() -> None:
+    illegal = "illegal operation: PrimitiveBoolean - PrimitiveNull"
+    at = "at line 1, column 14 at flow [main]"
+    assert said("say (!x - null)") == ["true"]
+    assert said("say (!x) - null") == [f"!! {illegal} {at}"]
+    assert Talk("const A = (!1)\nstart: say A - null")() == [
+        f"!! {illegal} at line 1, column 13 at flow [main]"
+    ]
+
+
 @pytest.mark.parametrize("operator", ["+", "%", "==", ">", "&&", "||", "match", "!match"])
 def test_the_right_operand_is_evaluated_even_if_the_left_one_fails(operator: str) -> None:
     flow = "fn f(x) { debug x return x - null }\n"

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from palaver.csml import nodes
 from palaver.csml.compiler import calls, names, paths
+from palaver.csml.constants import interval
 from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.matching import matches
-from palaver.csml.operators import ARITHMETIC, COMPARISONS, Allowance
+from palaver.csml.operators import ARITHMETIC, COMPARISONS, Allowance, Comparison
 from palaver.csml.source import Position
 from palaver.csml.state import Frame, Run, Unit
 from palaver.csml.stdlib.costs import paid_text, pay_for_text
@@ -161,11 +162,21 @@ def _as(node: nodes.As, unit: Unit, quiet: bool) -> Evaluate:
 
 
 def _binary(node: nodes.Binary, unit: Unit, quiet: bool) -> Evaluate:
+    """The result stands where the left operand's value does."""
     if node.operator in ARITHMETIC:
         return _arithmetic(node, unit)
-    condition = raw_condition(node, unit)
-    at = node.at
-    return lambda frame: Value(condition(frame), at)
+    if node.operator in ("match", "!match"):
+        return _matching(node, unit, lambda is_true, a: Value(is_true, a.position))
+    compare = COMPARISONS[node.operator]
+    weighed_compare = _weighing(compare, node.at)
+
+    def operation(a: Value, b: Value) -> Value:
+        return Value(compare(a, b), a.position)
+
+    def weighed(run: Run, a: Value, b: Value) -> Value:
+        return Value(weighed_compare(run, a, b), a.position)
+
+    return _applied(operation, weighed, node, unit)
 
 
 def _arithmetic(node: nodes.Binary, unit: Unit) -> Evaluate:
@@ -198,10 +209,13 @@ def pay_for_joining(run: Run, a: Value, b: Value, at: Position) -> None:
 
 def _comparison(node: nodes.Binary, unit: Unit) -> Condition:
     operation = COMPARISONS[node.operator]
-    at = node.at
+    return _applied(operation, _weighing(operation, node.at), node, unit)
+
+
+def _weighing(operation: Comparison, at: Position) -> Callable[[Run, Value, Value], bool]:
+    """The comparison, paid for: long texts and containers as far as they are looked at."""
 
     def weighed(run: Run, a: Value, b: Value) -> bool:
-        """Long texts and containers are paid for as far as they are looked at."""
         x, y = a.data, b.data
         if x.__class__ is str:
             if y.__class__ is str:
@@ -215,7 +229,7 @@ def _comparison(node: nodes.Binary, unit: Unit) -> Condition:
             raise located(error, at) from None
         return found
 
-    return _applied(operation, weighed, node, unit)
+    return weighed
 
 
 HEAVY: Final = frozenset({str, Items, Members})
@@ -307,7 +321,7 @@ def _changes_in_place(node: nodes.Expression) -> bool:
 
 def _not(node: nodes.Not, unit: Unit, quiet: bool) -> Evaluate:
     condition = raw_condition(node, unit)
-    at = node.at
+    at = interval(node.operand)[0]
     return lambda frame: Value(condition(frame), at)
 
 
@@ -339,19 +353,23 @@ def raw_condition(node: nodes.Expression, unit: Unit) -> Condition:
         evaluate = names.looked_at(node, unit, quiet=True)
         return lambda frame: truthy(evaluate(frame))
     if node.operator in ("match", "!match"):
-        return _match(node, unit)
+        return _matching(node, unit, lambda is_true, a: is_true)
     return _comparison(node, unit)
 
 
-def _match(node: nodes.Binary, unit: Unit) -> Condition:
+def _matching(
+    node: nodes.Binary, unit: Unit, result: Callable[[bool, Value], T]
+) -> Callable[[Frame], T]:
+    """`match` or `!match`. Args: result: from the answer and the left operand."""
     right = compile_expression(node.right, unit, quiet=True)
     left = _never_alone(compile_expression(node.left, unit, quiet=True), right, node.right)
     wanted = node.operator == "match"
     at = node.at
 
-    def match(frame: Frame) -> bool:
+    def match(frame: Frame) -> T:
         try:
-            return matches(left(frame), right(frame), frame.run.spend) is wanted
+            a = left(frame)
+            return result(matches(a, right(frame), frame.run.spend) is wanted, a)
         except BudgetExceeded as error:
             raise located(error, at) from None
 
