@@ -632,6 +632,51 @@ async def test_cleaning_up_leaves_a_client_in_a_turn_alone(postgres_url: str) ->
         assert (await two.load_client(BERT, NOW)).hold == {"n": 2}
 
 
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_client_whose_first_turn_died_in_a_call_is_swept(
+    postgres_url: str, beside: bool
+) -> None:
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        dead, lives = await begin(one), await begin(one, BERT)
+        if beside:
+            await dead.lease()
+            await dead.load(OTHER, NOW)
+        for turn in (dead, lives):
+            await turn.lease()
+        await two.delete_expired(NOW)
+
+        async def users() -> list[str]:
+            rows = await two._driver.read("SELECT user_id FROM client ORDER BY user_id", ())
+            return [user for (user,) in rows]
+
+        assert await users() == ["anna", "anna", "bert"][1 - beside :], "their turns may go on"
+        hours_ago = "UPDATE client SET lease_until = lease_until - 2 * 3600000000"
+        await two._driver.write([(f"{hours_ago} WHERE user_id = 'anna'", [()])])
+        await two.delete_expired(NOW)
+        assert await users() == ["bert"]
+        with pytest.raises(Conflict):
+            await dead.commit(holding(1))
+        await lives.commit(holding(1, BERT))
+        await two._driver.write([(hours_ago, [()])])
+        await two.delete_expired(NOW)
+        assert await add_one(two, BERT) == 2, "whose turn was stored stays"
+        assert await add_one(two) == 1
+
+
+async def test_what_is_stored_during_a_call_is_not_swept(postgres_url: str) -> None:
+    """As a change from elsewhere does, under a lease of its own."""
+    async with opened(postgres_url) as one, opened(postgres_url) as two:
+        turn = await begin(one)
+        await turn.lease()
+        await one.save_memory(ANNA, "a", 1, now=NOW, expires_at=None)
+        await turn.abandon()
+        await two.delete_expired(NOW)
+        assert (await two.load_client(ANNA, NOW)).memories == {"a": "1"}
+        await two.delete_memories(ANNA, None)
+        await two.delete_expired(NOW)
+        assert await two._driver.read("SELECT count(*) FROM client", ()) == [(0,)]
+
+
 # --- connections ---------------------------------------------------------------------------------
 
 

@@ -53,8 +53,10 @@ SELECT number FROM change;
 LOCK TABLE content IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: take_lease
--- Marks that a turn of this client calls the outside, for ?4 microseconds from now.
+-- Marks that a turn of this client calls the outside, for ?4 microseconds from now. A row that is
+-- of this turn (?5 is 1) has expired until the turn is stored: nobody may come back for it.
 UPDATE client SET fence = fence + 1, lease_owner = ?2, lease_request = ?3,
+  expires_at = CASE ?5::integer WHEN 1 THEN 0 ELSE expires_at END,
   lease_began = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
   lease_until = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + ?4
  WHERE client = ?1;
@@ -110,10 +112,13 @@ DELETE FROM answer WHERE (scope, key) IN (
   SELECT scope, key FROM answer WHERE created_at < ?1 LIMIT ?2 FOR UPDATE SKIP LOCKED);
 
 -- name: purge_clients
--- Some of the clients of whom nothing else is left, and who are in no turn.
+-- Some of the clients of whom nothing else is left, and who are in no turn: a lease that was over
+-- an hour ago is of a process that died.
 DELETE FROM client WHERE client IN (
   SELECT c.client FROM client c
-   WHERE c.expires_at <= ?1 AND c.lease_until IS NULL
+   WHERE c.expires_at <= ?1
+     AND (c.lease_until IS NULL OR c.lease_until <
+          (extract(epoch FROM clock_timestamp() - interval '1 hour') * 1000000)::bigint)
      AND NOT EXISTS (SELECT 1 FROM conversation v WHERE v.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM memory m WHERE m.client = c.client)
      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.client = c.client)

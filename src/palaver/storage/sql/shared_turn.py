@@ -91,7 +91,7 @@ class SharedTurn:
             try:
                 found = await lock_client(self._turns, transaction, client, now_us, rows=rows)
                 if not self._is_taken(found):
-                    lease = (key, self._turns.owner, None, LEASE_US)
+                    lease = (key, self._turns.owner, None, LEASE_US, int(found.is_new))
                     self._turns.leases[key] = self  # before anybody can see the lease
                     self._held[key] = Held(key, found.lock.fence + 1, found.is_new)
                     await transaction.commit([(self._turns.statement("take_lease"), [lease])])
@@ -121,8 +121,14 @@ class SharedTurn:
             return
         transaction, self._transaction = self._transaction, None
         leases: list[Parameters] = [
-            (key, self._turns.owner, self._request if key == self._key else None, LEASE_US)
-            for key in self._held
+            (
+                key,
+                self._turns.owner,
+                self._request if key == self._key else None,
+                LEASE_US,
+                int(held.is_new),
+            )
+            for key, held in self._held.items()
         ]
         for key in self._held:
             self._turns.leases[key] = self  # before anybody can see the lease
