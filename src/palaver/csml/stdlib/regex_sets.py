@@ -14,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from typing import Final, TypeAlias
-from unicodedata import combining
 
 import re2
+
+from palaver.csml.stdlib import regex_properties as properties
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -140,27 +141,6 @@ WHITE_SPACE: Final = (
 """Unicode's White_Space; Python's idea of it has four control characters more."""
 
 
-@cache
-def _marks_of_letters() -> Ranges:
-    # Unicode lists the alphabetic marks one by one. Nearly all are vowel signs, which either take
-    # room or combine in the classes of the Hebrew and Arabic points; accents and viramas are not.
-    marks = _asked(r"\p{M}")
-    codes = (code for low, high in marks for code in range(low, high + 1))
-    return normal((c, c) for c in codes if combining(chr(c)) in _CLASSES_OF_POINTS)
-
-
-_CLASSES_OF_POINTS: Final = frozenset({0, *range(10, 37), 240})
-
-
-@cache
-def _cased(*, upper: bool) -> Ranges:
-    """Uppercase or Lowercase, which know some letters and symbols that are no `Lu` or `Ll`."""
-    test = str.isupper if upper else str.islower
-    candidates = _asked(r"\p{Lu}\p{Ll}\p{Lt}\p{Lm}\p{Nl}\p{So}\x{AA}\x{BA}\x{345}")
-    codes = (code for low, high in candidates for code in range(low, high + 1))
-    return normal((c, c) for c in codes if test(chr(c)))
-
-
 # --- named classes -----------------------------------------------------------------------------
 
 POSIX: Final[dict[str, Ranges]] = {
@@ -251,7 +231,8 @@ def _loose(name: str) -> str:
 
 
 def property_named(name: str) -> Ranges:
-    """The set of `\\p{name}`: a category, a script, or `script=` or `gc=` and one of those.
+    """The set of `\\p{name}`: a category, a script, a property such as `Emoji`, or one with a
+    value: `gc=`, `script=`, `scx=` (characters used in a script), `age=` (a version of Unicode).
 
     Raises:
         ValueError: there is no such property.
@@ -268,23 +249,26 @@ def _with_value(kind: str, value: str) -> Ranges:
     if kind in ("gc", "generalcategory"):
         return _category(value)
     if kind in ("sc", "script") and value in _scripts():
-        return _asked(rf"\p{{{_scripts()[value]}}}")
+        return _script(value)
+    if kind in ("scx", "scriptextensions") and value in _scripts():
+        return properties.extended_script(_loose(_scripts()[value])) or _script(value)
+    if kind == "age" and (ranges := properties.assigned_by(value)) is not None:
+        return normal(ranges)
     raise ValueError(f"unknown property {kind}={value}")
 
 
 @cache
 def _any_property(name: str) -> Ranges:
-    match name:
-        case "alphabetic" | "alpha":
-            return union(_asked(rf"\p{{L}}\p{{Nl}}{_CIRCLED_LETTERS}"), _marks_of_letters())
-        case "uppercase" | "upper":
-            return _cased(upper=True)
-        case "lowercase" | "lower":
-            return _cased(upper=False)
-        case "whitespace" | "wspace" | "space":
-            return blanks()
-    script = _scripts().get(name)
-    return _asked(rf"\p{{{script}}}") if script is not None else _category(name)
+    if name in ("whitespace", "wspace", "space"):
+        return blanks()
+    ranges = properties.binary(name)
+    if ranges is not None:
+        return ranges
+    return _script(name) if name in _scripts() else _category(name)
+
+
+def _script(name: str) -> Ranges:
+    return _asked(rf"\p{{{_scripts()[name]}}}")
 
 
 @cache

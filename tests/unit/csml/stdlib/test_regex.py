@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from unicodedata import category
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.limits import Limits
+from palaver.csml.stdlib import regex_properties as properties
 from palaver.csml.stdlib import regex_sets as sets
 from palaver.csml.stdlib.regex import Pattern, compile_pattern
 from palaver.csml.stdlib.regex_syntax import translate
@@ -36,7 +38,8 @@ REFUSED = [
     "(?P<é>a)", "(?P<a>a)(?P<a>b)", "(?P<a", "(?<n>a)", "(?i", "(?k)", "(?)", "(?-)", "(?i-)",
     "(?--i)", "(?ii)", "(?i-i)", "[b-a]", "[]", "[^]", "[a-\\d]", "[\\d-a]", "[\\b]", "[a&&b]",
     "[^\\x{0}-\\x{10FFFF}]", "(a{1000}){1000}", "a{999999999999}", "\\p{Foo}", "\\p{", "\\pé",
-    "\\p{sc=Foo}", "\\p{Foo=Greek}", "\\x4", "\\xg1", "\\x{}", "\\x{110000}", "\\u{D800}",
+    "\\p{sc=Foo}", "\\p{Foo=Greek}", "\\p{scx=Foo}", "\\p{Age=99}", "\\p{age=}", "\\p{age=6.0,v60}",
+    "\\p{scx}", "\\p{age}", "\\p{Emoji=Yes}", "\\p{}", "\\p{=}", "\\p{emoji x}", "\\x4", "\\xg1", "\\x{}", "\\x{110000}", "\\u{D800}",
     "\\uD800", "\\U0011000", "\\8", "\\0", "\\", "(?-u:.)", "(?-u:\\W)", "(?-u:[^a])", "(?-u:\\B)",
     "(?-u:\\xFF)", "(?-u:\\pL)", "(?-u:[é])", "(?i-u:é)",
 ]  # fmt: skip
@@ -139,6 +142,22 @@ def test_valid_patterns_compile(pattern: str) -> None:
         ("aΩж", r"\p{Greek}", ["Ω"]),
         ("aΩж", r"\p{script=Cyrillic}", ["ж"]),
         ("aΩж1", r"\P{L}", ["1"]),
+        ("a😀1☺", r"\p{Emoji}", ["😀", "1", "☺"]),
+        ("a😀1☺", r"\p{emoji presentation}", ["😀"]),
+        ("a😀1☺", r"\p{Extended_Pictographic}", ["😀", "☺"]),
+        ("a😀1☺", r"[\p{Emoji}--\d]+", ["😀", "☺"]),
+        ("👍🏽x", r"\p{Emoji_Modifier_Base}\p{Emoji_Modifier}?", ["👍🏽"]),
+        ("aーあ", r"\p{scx=Hira}+", ["ーあ"]),
+        ("aーあ", r"\p{Hiragana}+", ["あ"]),
+        ("aΩ", r"\p{Script_Extensions: Latn}", ["a"]),
+        ("a€₽", r"\p{Age=6.0}", ["a", "€"]),
+        ("a€₽", r"\p{age=V7_0}", ["a", "€", "₽"]),
+        ("é1-x", r"\p{XID_Start}\p{XIDC}*", ["é1", "x"]),
+        ("\u0610\u0488", r"\p{Alphabetic}", ["\u0610"]),
+        ("ªaⅣA", r"\p{Lowercase}", ["ª", "a"]),
+        ("ªaⅣA", r"\p{upper}", ["Ⅳ", "A"]),
+        ("a–b", r"\p{Dash}", ["–"]),
+        ("ab\t", r"\p{White_Space}", ["\t"]),
         ("aé٣ \u00a0", r"(?-u:\w|\s)", ["a", " "]),
         # escapes
         ("A", r"\x41\x{42}?\u0043?\U00000044?", ["A"]),
@@ -377,3 +396,31 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
     translate(text, marked=True)
     pattern.is_in("aé_Z 1")
     assert pattern.replace("aé_Z 1", "$0", room=100) == "aé_Z 1"
+
+
+def _characters(name: str) -> set[int]:
+    return {code for low, high in sets.property_named(name) for code in range(low, high + 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "test"),
+    [
+        ("XID_Start", lambda char: char != "_" and char.isidentifier()),
+        ("XID_Continue", lambda char: f"a{char}".isidentifier()),
+        ("Lowercase", str.islower),
+        ("Uppercase", str.isupper),
+    ],
+)
+def test_properties_agree_with_pythons(name: str, test: Callable[[str], bool]) -> None:
+    """Among the characters of Unicode 13; Python's version is newer."""
+    known = {code for code in _characters("Age=13.0") if not 0xD800 <= code <= 0xDFFF}
+    assert _characters(name) == {code for code in known if test(chr(code))}
+
+
+def test_every_property_has_characters_in_order() -> None:
+    names = [name for name in properties._lines() if "=" not in name]
+    assert len(names) > 80
+    for name in names:
+        ranges = properties.binary(name)
+        assert ranges
+        assert sets.normal(ranges) == ranges
