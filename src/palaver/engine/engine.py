@@ -124,6 +124,7 @@ class Engine:
             dropped = await self._drop(client, prepare, encode, repeat, identity)
             if dropped is not None:
                 return dropped
+            self._storage.somebody_waits(client)
         if repeat is None:
             async with self._turns.turn(client):
                 return await self._hold(client, prepare, encode, None, None)
@@ -138,7 +139,9 @@ class Engine:
     async def exclusively(self, client: Client) -> AsyncIterator[None]:
         """The client's turn, for a change from elsewhere: it interrupts none and is not lost."""
         async with self._turns.turn(client, _CHANGE):
-            opened = await self._storage.begin_turn(client, self._clock.now())
+            opened = await self._storage.begin_turn(
+                client, self._clock.now(), behind=partial(self._turns.behind, client)
+            )
             if isinstance(opened, Leased):
                 opened = await self._outwait(client, None)
             try:
@@ -197,7 +200,12 @@ class Engine:
         repeat: Repeat | None,
         identity: tuple[str, str] | None,
     ) -> Answer:
-        opened = await self._storage.begin_turn(client, self._clock.now(), repeat=identity)
+        opened = await self._storage.begin_turn(
+            client,
+            self._clock.now(),
+            repeat=identity,
+            behind=partial(self._turns.behind, client),
+        )
         if isinstance(opened, Leased):
             if not opened.is_same:
                 dropped = await self._interrupt(opened.age_s, prepare, encode, repeat)
@@ -220,7 +228,11 @@ class Engine:
         pause_s = LEASED_PAUSE_S
         while time.monotonic() < until:
             opened = await self._storage.begin_turn(
-                client, self._clock.now(), repeat=identity, waits=True
+                client,
+                self._clock.now(),
+                repeat=identity,
+                waits=True,
+                behind=partial(self._turns.behind, client),
             )
             if not isinstance(opened, Leased):
                 return opened

@@ -40,6 +40,11 @@ class Turnstile:
         """How many requests wait for their turn, whatever the key."""
         return sum(len(taken.waiting) for taken in self._taken.values())
 
+    def behind(self, key: Hashable) -> int:
+        """How many requests wait for the turn in progress."""
+        taken = self._taken.get(key)
+        return 0 if taken is None else len(taken.waiting)
+
     def turn(self, key: Hashable, identity: Hashable = None) -> Holding:
         """Waits for the key's turn and holds it. Raises: ConversationBusy."""
         return Holding(self, key, identity)

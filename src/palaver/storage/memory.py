@@ -6,7 +6,7 @@ fast; what expired is skipped by reading and dropped by `delete_expired`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,6 +45,7 @@ from palaver.storage.protocol import (
     Page,
     StoredAnswer,
     TurnWrite,
+    nobody,
 )
 from palaver.types import Json, JsonObject
 
@@ -168,9 +169,13 @@ class MemoryStorage(MemoryJobs):
         *,
         repeat: tuple[str, str] | None = None,
         waits: bool = False,
+        behind: Callable[[], int] = nobody,
     ) -> OpenTurn | Leased:
         answer = None if repeat is None else await self.find_answer(*repeat, now)
         return self._local.begin(client, answer)
+
+    def somebody_waits(self, client: Client) -> None:
+        """There is no other process to go before."""
 
     async def commit_turn(self, write: TurnWrite) -> None:
         await self.check()

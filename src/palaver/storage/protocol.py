@@ -8,7 +8,7 @@ says, durably, or raised a StorageError and did nothing. Reads see every finishe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -100,6 +100,11 @@ CLIENT_SCOPE = "client:"
 Such answers lie beside the client's other rows."""
 
 
+def nobody() -> int:
+    """No request waits behind."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Leased:
     """Another process is in a turn of the client, and waits for the outside; or it waits for one
@@ -167,6 +172,7 @@ class Turns(Protocol):
         *,
         repeat: tuple[str, str] | None = None,
         waits: bool = False,
+        behind: Callable[[], int] = nobody,
     ) -> OpenTurn | Leased:
         """Waits until no other process writes for the client and holds its turn.
 
@@ -176,12 +182,18 @@ class Turns(Protocol):
 
         Args:
             repeat: scope and key of an answer to look for.
-            waits: the caller will ask again, several times a second: its place among the processes
-                that do is kept, and no other goes before it.
+            waits: the caller will ask again, several times a second: its place among the requests
+                that do is kept, and no other process goes before it.
+            behind: how many requests of this process wait for the client behind this one; they
+                have places, too. Asked whenever it matters.
 
         Raises:
             ConversationBusy: another process computes for too long.
         """
+        ...
+
+    def somebody_waits(self, client: Client) -> None:
+        """A request has come that waits for a turn of this process; see `behind`."""
         ...
 
     async def load_client(self, client: Client, now: datetime) -> ClientState: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,14 +59,13 @@ class SlowOutbound:
         self.calls = 0
         self.called = asyncio.Event()
         self.may_answer = asyncio.Event()
-        self.answers: Callable[[], Awaitable[object]] = self.may_answer.wait
 
     async def app(
         self, endpoint: str | None, call: AppCall, client: Client, remaining_s: float
     ) -> HttpAnswer:
         self.calls += 1
         self.called.set()
-        await self.answers()
+        await self.may_answer.wait()
         return HttpAnswer(200, {}, '{"data": 1}')
 
 
@@ -147,39 +146,64 @@ async def test_a_turn_that_calls_keeps_others_waiting_but_no_connection(
         assert said(await waiting) == ["2"]
 
 
-async def until_somebody_is_in_the_line(storage: Storage) -> None:
-    sql = "SELECT 1 FROM client WHERE line IS NOT NULL"
-    while not await storage._driver.read(sql, ()):  # type: ignore[attr-defined]  # noqa: ASYNC110
+async def until_so_many_wait(storage: Storage, count: int) -> None:
+    sql = "SELECT 1 FROM client WHERE octet_length(line) = ?1"
+    while not await storage._driver.read(sql, (24 * count,)):  # type: ignore[attr-defined]  # noqa: ASYNC110
         await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("calls", [True, False])
+async def test_requests_to_two_processes_are_served_in_order_of_arrival(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, calls: bool
+) -> None:
+    """While a turn calls the outside, each that comes has its place at once, wherever it came."""
+    monkeypatch.setattr(tickets, "TICKET_US", LONG_S * 1_000_000)
+    async with two(postgres_url, wait_s=LONG_S) as (one, other), asyncio.timeout(LONG_S):
+        first = asyncio.create_task(one.send(step="call"))
+        await one.outbound.called.wait()
+        waiting = []
+        for process in (one, one, other, one, other, other, other, one, one, other):
+            send = process.send(step="call") if calls else process.send()
+            waiting.append(asyncio.create_task(send))
+            await until_so_many_wait(one.storage, len(waiting))
+        one.outbound.may_answer.set()
+        other.outbound.may_answer.set()
+        assert said(await first) == ["called 1"]
+        numbers = [said(answer)[0].split()[-1] for answer in await asyncio.gather(*waiting)]
+        assert numbers == [str(number) for number in range(2, 12)]
 
 
 async def test_a_process_with_many_requests_does_not_keep_another_one_out(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Turns of one client go round between the processes that have some, each in its own order."""
     monkeypatch.setattr(tickets, "TICKET_US", LONG_S * 1_000_000)
     async with two(postgres_url, wait_s=LONG_S) as (one, other), asyncio.timeout(LONG_S):
-        left = {one: 6, other: 3}
+        first = [asyncio.create_task(one.send(step="call")) for _ in range(3)]
+        await until_so_many_wait(one.storage, 2)
+        second = asyncio.create_task(other.send(step="call"))
+        await until_so_many_wait(one.storage, 3)
+        third = [asyncio.create_task(one.send(step="call")) for _ in range(3)]
+        await until_so_many_wait(one.storage, 6)
+        one.outbound.may_answer.set()
+        other.outbound.may_answer.set()
+        texts = [said(answer)[0] for answer in await asyncio.gather(*first, second, *third)]
+        assert texts == [f"called {n}" for n in range(1, 8)]
 
-        async def send(process: Process) -> str:
-            (text,) = said(await process.send(step="call"))
-            left[process] -= 1
-            return text
 
-        def let_answer(process: Process, rival: Process) -> None:
-            async def when_the_rival_waits() -> None:
-                if left[rival]:
-                    await until_somebody_is_in_the_line(process.storage)
-
-            process.outbound.answers = when_the_rival_waits
-
-        let_answer(one, other)
-        let_answer(other, one)
-        first = [asyncio.create_task(send(one)) for _ in range(6)]
+async def test_who_goes_away_gives_its_place_up(postgres_url: str) -> None:
+    async with two(postgres_url, wait_s=LONG_S) as (one, other), asyncio.timeout(LONG_S):
+        first = asyncio.create_task(one.send(step="call"))
         await one.outbound.called.wait()
-        second = [asyncio.create_task(send(other)) for _ in range(3)]
-        assert await asyncio.gather(*first) == [f"called {n}" for n in (1, 3, 5, 7, 8, 9)]
-        assert await asyncio.gather(*second) == [f"called {n}" for n in (2, 4, 6)]
+        gone = [asyncio.create_task(one.send()) for _ in range(3)]
+        await until_so_many_wait(one.storage, 3)
+        waiting = asyncio.create_task(other.send())
+        await until_so_many_wait(one.storage, 4)
+        for task in gone:
+            task.cancel()
+        await until_so_many_wait(one.storage, 1)
+        one.outbound.may_answer.set()
+        assert said(await first) == ["called 1"]
+        assert said(await waiting) == ["2"]
 
 
 async def test_an_event_during_a_call_is_dropped_where_the_bot_says_so(postgres_url: str) -> None:

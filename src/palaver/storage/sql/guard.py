@@ -14,6 +14,7 @@ stored. Who waits for a lease stands in the client's line (tickets.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 
@@ -34,8 +35,13 @@ async def begin_shared_turn(
     repeat: tuple[str, str] | None,
     *,
     waits: bool,
+    behind: Callable[[], int],
 ) -> SharedTurn | Leased:
-    """One round trip; two for a client that is new, or for whom somebody waited."""
+    """One round trip; two for a client that is new, or for whom somebody waited.
+
+    Args:
+        behind: how many requests of this process wait behind this one.
+    """
     now_us = us_from_time(now)
     more: list[Command] = []
     request = None
@@ -52,18 +58,20 @@ async def begin_shared_turn(
             lock.owner != turns.owner or _is_beside(turns.leases.get(key), key)
         )
         if is_leased or line.is_behind(turns.owner):
-            await _wait(turns, transaction, found, line.joined(turns.owner, lock.now_us), waits)
+            line = line.joined(turns.owner, lock.now_us, 1 + behind())
+            await _wait(turns, transaction, found, line, waits)
             if not is_leased:
                 return Leased(math.inf, is_same=False)
             is_same = request is not None and lock.request == request
             return Leased(max(0, lock.age_us) / 1e6, is_same)
         if lock.line is not None:
-            stored = line.left(turns.owner).stored()
+            line = line.left(turns.owner).joined(turns.owner, lock.now_us, behind())
+            stored = line.stored()
             await transaction.run([(turns.statement("save_line"), (key, stored))])
         held = Held(key, lock.fence, found.is_new)
         state = turns.state_from_rows(found.rows[1], now_us)
         answer = None if repeat is None else turns.answer_from_rows(*repeat, found.rows[2])
-        return SharedTurn(turns, driver, transaction, client, held, request, state, answer)
+        return SharedTurn(turns, driver, transaction, client, held, request, state, answer, behind)
     except BaseException:
         await transaction.rollback()
         raise
@@ -73,7 +81,7 @@ def _is_beside(turn: SharedTurn | None, key: bytes) -> bool:
     """Whether a turn of this process, begun for another client, goes on with this one. Any other
     lease of this process is of a turn that ended without giving it back: in one process the turns
     of a client exclude each other already."""
-    return turn is not None and turn._key != key
+    return turn is not None and turn.key != key
 
 
 async def _wait(

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
 from palaver.errors import Conflict, ConversationBusy, StorageError
 from palaver.model import Client
 from palaver.storage.protocol import ClientState, StoredAnswer, TurnWrite
+from palaver.storage.sql import tickets
 from palaver.storage.sql.driver import Parameters, SharedDriver, Statement, Transaction
-from palaver.storage.sql.locking import Found, Held, TurnStore, begin, lock_client
+from palaver.storage.sql.locking import Found, Held, Lock, TurnStore, begin, lock_client
 from palaver.storage.sql.rows import client_key, us_from_time
 
 LEASE_S = 15.0
@@ -47,16 +49,20 @@ class SharedTurn:
         request: bytes | None,
         state: ClientState,
         answer: StoredAnswer | None,
+        behind: Callable[[], int],
     ) -> None:
         self._turns = turns
         self._driver = driver
         self._transaction: Transaction | None = transaction
         self._client = client
-        self._key = held.key
+        self.key = held.key
         self._held = {held.key: held}
         self._request = request
         self._is_leased = self._is_over = False
         self._renewing: asyncio.Task[None] | None = None
+        self._behind = behind
+        self._lining_up: asyncio.Task[None] | None = None
+        self._has_come = asyncio.Event()
         self._state = state
         self.answer = answer
 
@@ -124,7 +130,7 @@ class SharedTurn:
             (
                 key,
                 self._turns.owner,
-                self._request if key == self._key else None,
+                self._request if key == self.key else None,
                 LEASE_US,
                 int(held.is_new),
             )
@@ -137,6 +143,8 @@ class SharedTurn:
             self._held[key] = held._replace(fence=held.fence + 1)
         self._is_leased = True
         self._renewing = asyncio.create_task(self._renew())
+        if self._behind():
+            self.somebody_waits()
 
     async def _renew(self) -> None:
         sql = self._turns.statement("extend_lease")
@@ -145,6 +153,40 @@ class SharedTurn:
             leases = [(held.key, held.fence, LEASE_US) for held in self._held.values()]
             with suppress(StorageError):
                 await self._driver.write([(sql, leases)])
+
+    # --- who waits in this process -----------------------------------------------------------
+
+    def somebody_waits(self) -> None:
+        """A request came for the client while its turn calls: its place is behind those that came
+        to other processes before it."""
+        self._has_come.set()
+        if self._is_leased and self._lining_up is None:
+            self._lining_up = asyncio.create_task(self._line_up())
+
+    async def _line_up(self) -> None:
+        while self._behind():
+            self._has_come.clear()
+            with suppress(StorageError):
+                await self._take_places()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(tickets.TICKET_US / 3e6):
+                    await self._has_come.wait()
+        self._lining_up = None
+
+    async def _take_places(self) -> None:
+        lock_client = (self._turns.statement("lock_client"), (self.key,))
+        transaction, (rows,) = await begin(self._driver, [lock_client])
+        try:
+            if not rows or rows[0][0] != self._held[self.key].fence:
+                return  # the lease is lost
+            lock = Lock(*rows[0])
+            line = tickets.line_from_stored(lock.line or b"", lock.now_us)
+            stored = line.joined(self._turns.owner, lock.now_us, self._behind()).stored()
+            if stored != lock.line:
+                save_line = self._turns.statement("save_line")
+                await transaction.commit([(save_line, [(self.key, stored)])])
+        finally:
+            await transaction.rollback()
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -197,6 +239,7 @@ class SharedTurn:
                 del self._turns.leases[key]
 
     def _stop_renewing(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-            self._renewing = None
+        for task in (self._renewing, self._lining_up):
+            if task is not None:
+                task.cancel()
+        self._renewing = self._lining_up = None

@@ -1,9 +1,10 @@
 """Who waits for a client's turn, in order of arrival between processes. Pure; guard.py stores it.
 
-A process that meets another one's lease puts a ticket behind those that are there, into the
-client's row: `owner` (16 bytes) and until when it counts, by the database's clock. Nobody begins a
-turn while somebody else's ticket is first. Who waits renews it; who died loses it within TICKET_US.
-A process has at most one ticket for a client, for in itself a client's turns exclude each other.
+A request that finds its client's turn calling the outside puts a ticket behind those that are
+there, into the client's row: `owner` (16 bytes), the process it waits in, and until when it counts,
+by the database's clock. Nobody begins a turn while another process's ticket is first. Which of its
+requests a ticket of a process is for, the process knows: in itself they wait in order of arrival.
+Its first one, or the turn that calls, renews them all; who died loses them within TICKET_US.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Final
 
 TICKET_US: Final = 1_000_000
 """How long a ticket counts that nobody renews, in microseconds."""
+
+PLACES: Final = 64
+"""Tickets of one process for one client; requests behind get theirs when others are served."""
 
 _TICKET: Final = struct.Struct(">16sq")
 
@@ -28,20 +32,29 @@ class Line:
         """Whether anybody else is to go before this owner."""
         return bool(self.tickets) and self.tickets[0][0] != owner
 
-    def joined(self, owner: bytes, now_us: int) -> Line:
-        """With the owner's ticket, at its place or at the end; the same line if it still counts
-        for a while."""
-        for place, (waiting, until_us) in enumerate(self.tickets):
-            if waiting == owner:
-                if until_us - now_us > TICKET_US // 2:
-                    return self
-                renewed = (owner, now_us + TICKET_US)
-                return Line((*self.tickets[:place], renewed, *self.tickets[place + 1 :]))
-        return Line((*self.tickets, (owner, now_us + TICKET_US)))
+    def joined(self, owner: bytes, now_us: int, count: int = 1) -> Line:
+        """With so many tickets of the owner: those that are there keep their places, more come at
+        the end, the last ones go. The same line if all count for a while still."""
+        wanted = min(count, PLACES)
+        own = [until_us for waiting, until_us in self.tickets if waiting == owner]
+        if len(own) == wanted and all(until_us - now_us > TICKET_US // 2 for until_us in own):
+            return self
+        ticket, kept = (owner, now_us + TICKET_US), 0
+        tickets = []
+        for found in self.tickets:
+            if found[0] != owner:
+                tickets.append(found)
+            elif kept < wanted:
+                kept += 1
+                tickets.append(ticket)
+        return Line((*tickets, *[ticket] * (wanted - kept)))
 
     def left(self, owner: bytes) -> Line:
-        """Without the owner's ticket."""
-        return Line(tuple(ticket for ticket in self.tickets if ticket[0] != owner))
+        """Without the owner's first ticket."""
+        for place, (waiting, _) in enumerate(self.tickets):
+            if waiting == owner:
+                return Line((*self.tickets[:place], *self.tickets[place + 1 :]))
+        return self
 
     def stored(self) -> bytes | None:
         """None for an empty line."""

@@ -21,6 +21,7 @@ SQLite 3.40, benchmarks/storage.py):
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -33,6 +34,7 @@ from palaver.storage.protocol import (
     OpenTurn,
     StoredAnswer,
     TurnWrite,
+    nobody,
 )
 from palaver.storage.sql.base import SqlPart
 from palaver.storage.sql.driver import Command, Parameters, Row, Statement
@@ -127,11 +129,21 @@ class SqlTurns(SqlPart):
         *,
         repeat: tuple[str, str] | None = None,
         waits: bool = False,
+        behind: Callable[[], int] = nobody,
     ) -> OpenTurn | Leased:
         if self._shared is not None:
-            return await begin_shared_turn(self, self._shared, client, now, repeat, waits=waits)
+            return await begin_shared_turn(
+                self, self._shared, client, now, repeat, waits=waits, behind=behind
+            )
         answer = None if repeat is None else await self.find_answer(*repeat, now)
         return self._local.begin(client, answer)
+
+    def somebody_waits(self, client: Client) -> None:
+        if self._shared is not None:
+            key = client_key(client)
+            turn = self.leases.get(key)
+            if turn is not None and turn.key == key:
+                turn.somebody_waits()
 
     async def commit_turn(self, write: TurnWrite) -> None:
         unit = self.plan(write)
