@@ -18,6 +18,7 @@ from palaver.csml.compiler.expressions import Evaluate, compile_expression
 from palaver.csml.constants import constant_value
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.failures import BudgetExceeded, RunError, SoftError
+from palaver.csml.kept import Kept
 from palaver.csml.parser import parse_closure, parse_flow, parse_text
 from palaver.csml.source import BEGINNING, Position, Source
 from palaver.csml.state import Frame, Run
@@ -37,10 +38,17 @@ class FlowText(NamedTuple):
     content: str
 
 
-@lru_cache(maxsize=4096)
+PARSED: Final[Kept[tuple[str, str], nodes.Flow]] = Kept(4096)
+"""Trees by text and name, so that of a changed bot only the changed flows are parsed."""
+
+
 def parse_cached(content: str, name: str) -> nodes.Flow:
     """The parsed flow. Raises: SourceError."""
-    return parse_flow(Source(content, name))
+    tree = PARSED.get((content, name))
+    if tree is None:
+        tree = parse_flow(Source(content, name))
+        PARSED.put((content, name), tree, len(content))
+    return tree
 
 
 class FlowUnit:

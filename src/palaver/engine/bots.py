@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
+from typing import Final
 
 import msgspec
 
 from palaver.csml.diagnostics import Diagnostic
+from palaver.csml.kept import Kept
 from palaver.engine.scenario import Scenario
 from palaver.errors import EngineError
-from palaver.model import Bot, OtherBot
+from palaver.model import Bot, Flow, OtherBot
 
 
 class BotInvalid(EngineError):
@@ -44,31 +49,95 @@ class RunnableBot:
     step_limit: int | None = None
 
 
+LARGE: Final = 16 * 1024
+"""Characters of source from which a bot is compiled beside the turns: some 0.1 s of work."""
+
+BUILDERS: Final = 2
+"""Threads for that. The computing they take from the turns is shared fairly, so few do."""
+
+
 class Scenarios:
     """Compiled bots by content, the most recently used ones kept.
 
     Args:
-        build: compiles a bot; raises BotInvalid.
+        build: compiles a bot; raises BotInvalid. For large ones it is called in a thread.
         capacity: how many are kept.
     """
 
     def __init__(self, build: Callable[[Bot], Scenario], capacity: int = 256) -> None:
         self._build = build
-        self._capacity = capacity
-        self._kept: OrderedDict[bytes, Scenario] = OrderedDict()
+        self._kept: Kept[bytes, Scenario] = Kept(capacity)
+        self._running: dict[bytes, asyncio.Task[Scenario]] = {}
+        self._builders = asyncio.Semaphore(BUILDERS)
 
-    def get(self, bot: Bot) -> Scenario:
-        """The bot's scenario. Raises: BotInvalid."""
+    async def get(self, bot: Bot) -> Scenario:
+        """The bot's scenario; several who want the same wait for one. Raises: BotInvalid."""
         key = content_key(bot)
         scenario = self._kept.get(key)
-        if scenario is None:
+        if scenario is not None:
+            return scenario
+        size = sum(len(flow.content) for flow in _sources(bot))
+        if size < LARGE:
             scenario = self._build(bot)
-            self._kept[key] = scenario
-            if len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
         else:
-            self._kept.move_to_end(key)
+            scenario = await asyncio.shield(self._started(key, bot))
+        self._kept.put(key, scenario, size)
         return scenario
+
+    def _started(self, key: bytes, bot: Bot) -> asyncio.Task[Scenario]:
+        """The building of a large bot, which goes on when whoever asked for it goes away."""
+        building = self._running.get(key)
+        if building is None:
+            building = asyncio.get_running_loop().create_task(self._build_beside(bot))
+            self._running[key] = building
+
+            def done(finished: asyncio.Task[Scenario]) -> None:
+                del self._running[key]
+                if not finished.cancelled():
+                    finished.exception()  # looked at, for perhaps nobody waits for it any more
+
+            building.add_done_callback(done)
+        return building
+
+    async def _build_beside(self, bot: Bot) -> Scenario:
+        async with self._builders:
+            return await _in_thread(partial(self._build, bot))
+
+
+async def _in_thread(work: Callable[[], Scenario]) -> Scenario:
+    """Does the work in a thread for which a process that ends does not wait."""
+    loop = asyncio.get_running_loop()
+    finished: asyncio.Future[Callable[[], Scenario]] = loop.create_future()
+
+    def tell(outcome: Callable[[], Scenario]) -> None:
+        if not finished.done():
+            finished.set_result(outcome)
+
+    def run() -> None:
+        try:
+            made = work()
+        except Exception as error:
+            outcome: Callable[[], Scenario] = partial(_raise, error)
+        else:
+            outcome = partial(_same, made)
+        with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+            loop.call_soon_threadsafe(tell, outcome)
+
+    Thread(target=run, name="palaver-build", daemon=True).start()
+    return (await finished)()
+
+
+def _raise(error: Exception) -> Scenario:
+    raise error
+
+
+def _same(made: Scenario) -> Scenario:
+    return made
+
+
+def _sources(bot: Bot) -> Iterator[Flow]:
+    yield from bot.flows
+    yield from (module.flow for module in bot.modules if module.flow is not None)
 
 
 def content_key(bot: Bot) -> bytes:

@@ -91,7 +91,7 @@ class Bots:
         if latest is None or known != folder.digest:
             latest = await self.create_version(bot)
             await self._storage.save_folder_digest(bot.id, folder.digest)
-        return self._serve(latest, folder.settings)
+        return await self._serve(latest, folder.settings)
 
     async def _latest_that_opens(self, bot_id: str) -> BotVersion | None:
         """None also where nobody will ever open it."""
@@ -107,11 +107,11 @@ class Bots:
         """Serves the latest build of a stored bot, with default settings."""
         version = await self._latest_version(bot_id)
         settings = BotSettings(id=bot_id, name=version.bot.name)
-        return self._serve(version, settings)
+        return await self._serve(version, settings)
 
-    def _serve(self, version: BotVersion, settings: BotSettings) -> LoadedBot:
+    async def _serve(self, version: BotVersion, settings: BotSettings) -> LoadedBot:
         bot = version.bot
-        scenario = self._scenarios.get(bot)
+        scenario = await self._scenarios.get(bot)
         if not _has_default(bot):  # it may be stored so (engine §15), but not run
             scenario = Refusing(_without_default, scenario.flow_steps())
         runnable = RunnableBot(
@@ -142,7 +142,7 @@ class Bots:
     async def validate(self, bot: Bot) -> tuple[Diagnostic, ...]:
         """What is wrong with a bot; empty when it can run. Spec: engine §16."""
         try:
-            self._scenarios.get(await self._with_modules(bot))
+            await self._scenarios.get(await self._with_modules(bot))
         except BotInvalid as error:
             return error.diagnostics
         return ()
@@ -150,14 +150,14 @@ class Bots:
     async def create_version(self, bot: Bot) -> BotVersion:
         """Stores a new build and makes it the one in force. Raises: BotInvalid."""
         bot = await self._with_modules(bot)
-        self._scenarios.get(bot)
+        await self._scenarios.get(bot)
         stored = replace(bot, apps_endpoint=None, multibot=())
         version = BotVersion(str(uuid.uuid4()), stored, __version__, self._clock.now())
         await self._storage.save_version(version)
         self._latest[bot.id] = version
         served = self._loaded.get(bot.id)
         if served is not None:
-            self._serve(version, served.settings)
+            await self._serve(version, served.settings)
         return version
 
     async def renew(self, bot_id: str) -> None:
@@ -176,7 +176,7 @@ class Bots:
             self._put(runnable, served.settings)
         elif latest.version_id != served.version_id:
             self._latest[bot_id] = latest
-            self._serve(latest, served.settings)
+            await self._serve(latest, served.settings)
 
     async def _latest_version(self, bot_id: str) -> BotVersion:
         version = self._latest.get(bot_id)
@@ -205,7 +205,7 @@ class Bots:
         """
         if bot is not None:
             bot = await self._with_modules(bot)
-            return RunnableBot(bot, self._checked(bot), bot.apps_endpoint, multibot)
+            return RunnableBot(bot, await self._checked(bot), bot.apps_endpoint, multibot)
         if bot_id is None:
             raise BotNotFound("Invalid bot_opt format")
         return await self._stored(bot_id, version_id, apps_endpoint, multibot)
@@ -220,12 +220,12 @@ class Bots:
         served = self._loaded.get(bot_id)
         if served is None:
             version = await self._version(bot_id, version_id)
-            scenario = self._scenario_of(version)
+            scenario = await self._scenario_of(version)
             return RunnableBot(version.bot, scenario, apps_endpoint, multibot, version.version_id)
         own = served.runnable
         if version_id is not None and version_id != own.version_id:
             version = await self._version(bot_id, version_id)
-            scenario = self._scenario_of(version)
+            scenario = await self._scenario_of(version)
             own = replace(
                 own,
                 bot=version.bot,
@@ -239,17 +239,18 @@ class Bots:
             multibot=multibot or own.multibot,
         )
 
-    def _scenario_of(self, version: BotVersion) -> Scenario:
+    async def _scenario_of(self, version: BotVersion) -> Scenario:
         """Found by the version's id, so that a turn does not look at the bot's texts."""
         scenario = self._by_version.get(version.version_id)
         if scenario is None:
-            scenario = self._by_version[version.version_id] = self._checked(version.bot)
+            scenario = await self._checked(version.bot)
+            self._by_version[version.version_id] = scenario
             if len(self._by_version) > KEPT_VERSIONS:
                 self._by_version.popitem(last=False)
         return scenario
 
-    def _checked(self, bot: Bot) -> Scenario:
-        scenario = self._scenarios.get(bot)
+    async def _checked(self, bot: Bot) -> Scenario:
+        scenario = await self._scenarios.get(bot)
         if not _has_default(bot):
             raise _without_default()
         return scenario
@@ -267,7 +268,8 @@ class Bots:
         version = await self._storage.find_version(bot_id, version_id)
         if version is None:
             return None
-        return RunnableBot(version.bot, self._scenario_of(version), version_id=version_id)
+        scenario = await self._scenario_of(version)
+        return RunnableBot(version.bot, scenario, version_id=version_id)
 
     async def other(self, bot_id: str, version_id: str | None, left: Bot) -> RunnableBot:
         """A bot to switch to, which inherits the components of the one that is left (§8.4)."""
@@ -281,7 +283,7 @@ class Bots:
             custom_components={**found.bot.custom_components, **left.custom_components},
             native_components={**found.bot.native_components, **left.native_components},
         )
-        return replace(found, bot=bot, scenario=self._checked(bot))
+        return replace(found, bot=bot, scenario=await self._checked(bot))
 
     # --- modules ---------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ class Talk:
     def __call__(self, text: str = "hi", **inputs: Any) -> list[Any]:
         """An event in, the messages out. Args: inputs: whatever else `Inputs` may have."""
         if self.is_forgetful:
-            program_module.parse_cached.cache_clear()
+            program_module.PARSED.clear()
             program_module._closure_node.cache_clear()
             self.program = self._build()
         record = json.loads(self.hold) if self.hold is not None else None

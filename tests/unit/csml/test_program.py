@@ -70,12 +70,9 @@ def test_constants_are_evaluated_once() -> None:
 
 def test_a_flow_is_parsed_once_for_many_programs() -> None:
     text = "start: say 'parsed once'".replace("'", '"')
-    parse_cached.cache_clear()
     trees = {id(parse_cached(text, "main")) for _ in range(3)}
+    trees |= {id(program(main=text).parsed_flows[0][1]) for _ in range(2)}
     assert len(trees) == 1
-    program(main=text)
-    program(main=text)
-    assert parse_cached.cache_info().misses == 1
 
 
 def test_every_flow_that_does_not_parse_is_reported() -> None:
@@ -94,9 +91,12 @@ def test_a_flow_is_found_by_its_exact_name_then_by_id_or_name_in_any_case() -> N
     assert built.find_flow("nowhere") is None
 
 
-def test_an_id_wins_over_another_flows_name() -> None:
-    built = Program([FlowText("b", "a", "start: say 1"), FlowText("a", "b", "start: say 2")], "a")
-    assert built.find_flow("A") is built.flows["b"]
+def test_an_exact_name_wins_over_an_exact_id_and_both_over_the_first_flow_in_any_case() -> None:
+    texts = [("b", "a"), ("c", "b"), ("a", "C")]
+    built = Program([FlowText(id_, name, "start: say 1") for id_, name in texts], "a")
+    found = {reference: built.find_flow(reference) for reference in ("a", "b", "c", "C", "A", "B")}
+    wanted = {"a": "a", "b": "b", "c": "b", "C": "C", "A": "a", "B": "a"}
+    assert {reference: flow and flow.name for reference, flow in found.items()} == wanted
 
 
 def test_a_missing_function_is_a_key_error() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from palaver.csml.diagnostics import SourceError
 from palaver.csml.limits import Limits
 from palaver.effects import CallFailed, HttpAnswer
-from palaver.engine.bots import BotInvalid, Scenarios, content_key
+from palaver.engine.bots import LARGE, BotInvalid, Scenarios, content_key
 from palaver.engine.csml_scenario import CsmlScenario
 from palaver.engine.scenario import Place
 from palaver.errors import BotNotFound, VersionNotFound
@@ -77,6 +79,41 @@ async def test_the_most_recently_used_builds_are_kept() -> None:
     for bot in (first, second, first, third, first, second):
         await made.of(bot=bot)
     assert made.compiled == [first, second, third, second]
+
+
+def large(end: str) -> Bot:
+    """A bot that is compiled in a thread."""
+    return make_bot("start: " + " " * LARGE + end)
+
+
+async def test_a_large_bot_is_compiled_once_while_others_go_on() -> None:
+    began, go = threading.Event(), threading.Event()
+    built = []
+
+    def build(bot: Bot) -> CsmlScenario:
+        built.append(threading.current_thread())
+        began.set()
+        assert go.wait(60)
+        return CsmlScenario(bot, Limits())
+
+    scenarios = Scenarios(build)
+    impatient, *waiting = [asyncio.create_task(scenarios.get(large("hold"))) for _ in range(3)]
+    await asyncio.to_thread(began.wait, 60)  # for ever if the loop were held up
+    impatient.cancel()
+    go.set()
+    first, second = await asyncio.gather(*waiting)
+    assert first is second is await scenarios.get(large("hold"))
+    assert len(built) == 1
+    assert built[0] is not threading.current_thread()
+    assert impatient.cancelled()
+
+
+async def test_a_large_bot_that_does_not_parse_is_invalid_for_all_who_ask() -> None:
+    made = await shop()
+    findings = await asyncio.gather(*(made.bots.validate(large("say")) for _ in range(2)))
+    assert findings[0] == findings[1] != ()
+    with pytest.raises(BotInvalid):
+        await made.of(bot=large("say"))
 
 
 def test_what_compilation_does_not_see_is_not_in_the_key() -> None:
@@ -216,7 +253,7 @@ async def test_a_build_of_a_served_bot_has_the_folders_endpoint_unless_the_run_s
     served = await made.bots.load_stored("bot")
     own = replace(served.settings, apps_endpoint="https://own/", on_new_build="restart")
     made.bots._put(served.runnable, own)
-    made.bots._serve(await made.bots.create_version(make_bot("start: say 3")), own)
+    await made.bots._serve(await made.bots.create_version(make_bot("start: say 3")), own)
     found = await made.of(bot_id="bot", version_id=old.version_id)
     assert (found.apps_endpoint, found.version_id) == ("https://own/", old.version_id)
     assert found.on_new_build == "reference"
