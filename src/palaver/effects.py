@@ -159,6 +159,10 @@ class Host(Protocol):
         """A UUID of version 1 or 4, hyphenated, lower case."""
         ...
 
+    def memory_bytes(self) -> int:
+        """Memory that the process takes; 0 where the system does not tell."""
+        ...
+
     def call(self, request: HostCall) -> HostAnswer:
         """Asks the outside and waits. An app that fails with a status is an `HttpAnswer` too."""
         ...

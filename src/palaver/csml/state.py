@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 SLICE: Final = 20_000
 """Instructions between two looks at the clock; some milliseconds of work."""
 
+MANY_TEXTS: Final = 2
+"""A turn whose long texts together are so many times `max_value_bytes` is watched …"""
+
+KEPT_VALUES: Final = 16
+"""… and may then take so many times `max_value_bytes` of memory."""
+
 
 class Callee(Protocol):
     """A compiled function."""
@@ -134,9 +140,9 @@ class Run:
 
     __slots__ = (
         "bot_id", "context", "depth", "effects", "env", "event", "event_content", "exit", "flow",
-        "has_apps", "home", "host",
-        "left", "limits", "loops", "memories", "metadata", "on_slice", "previous", "program",
-        "resumed_loops", "scope", "spent", "step",
+        "has_apps", "home", "host", "left", "limits", "loops", "made", "memories",
+        "memory_before", "metadata", "on_slice", "previous", "program", "resumed_loops", "scope",
+        "spent", "step",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +155,10 @@ class Run:
         self.effects: list[Effect] = []
         self.left = min(SLICE, limits.instructions)
         self.spent = 0
+        self.made = 0
+        """Characters of the long texts made so far (`costs.pay_for_text`)."""
+        self.memory_before: int | None = None
+        """Memory of the process when these became many; None: they are not yet."""
         self.depth = 0
         self.exit: Exit = None
         self.loops: list[int] = []
@@ -186,10 +196,29 @@ class Run:
                 f"the turn needs more than max_instructions ({limit})", "max_instructions", at
             )
         self.left = SLICE
+        if self.made > MANY_TEXTS * self.limits.value_bytes:
+            self._look_at_memory(at)
         try:
             self.on_slice()
         except BudgetExceeded as error:
             raise BudgetExceeded(error.text, error.limit, at) from None
+
+    def _look_at_memory(self, at: Position) -> None:
+        """Long texts are made for little, so a turn could keep gigabytes of them.
+
+        What was made and dropped does not count, so the process is asked, and only in turns that
+        make very much. Raises: BudgetExceeded.
+        """
+        now = self.host.memory_bytes()
+        if self.memory_before is None:
+            self.memory_before = now
+        elif now - self.memory_before > KEPT_VALUES * self.limits.value_bytes:
+            raise BudgetExceeded(
+                f"the turn keeps texts larger than {KEPT_VALUES} times max_value_bytes "
+                f"({self.limits.value_bytes}) together",
+                "max_value_bytes",
+                at,
+            )
 
     def say(self, payload: JsonObject) -> None:
         """A message, within `limits.messages`."""

@@ -6,6 +6,7 @@ engine answer them (through `outbound.py`); this module knows nothing of how tha
 
 from __future__ import annotations
 
+import mmap
 import random
 import uuid
 from collections.abc import Callable
@@ -72,6 +73,13 @@ class TurnHost:
             bits(48) | _MULTICAST,
         )
         return str(uuid.UUID(fields=fields, version=1))
+
+    def memory_bytes(self) -> int:
+        try:
+            with open("/proc/self/statm", "rb") as file:
+                return int(file.read().split()[1]) * mmap.PAGESIZE
+        except OSError:  # not Linux
+            return 0
 
     def call(self, request: HostCall) -> HostAnswer:
         return self._ask(request)

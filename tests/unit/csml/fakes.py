@@ -26,6 +26,7 @@ class FakeHost:
         self.answers = list(answers)
         self.calls: list[HostCall] = []
         self.now = 1_700_000_000_000
+        self.memory = 0
 
     def now_ms(self) -> int:
         return self.now
@@ -40,6 +41,9 @@ class FakeHost:
 
     def uuid(self, version: int) -> str:
         return f"00000000-0000-{version}000-8000-000000000000"
+
+    def memory_bytes(self) -> int:
+        return self.memory
 
     def call(self, request: HostCall) -> HostAnswer:
         self.calls.append(request)
@@ -61,6 +65,7 @@ class FakeRun:
         self.host = host or FakeHost()
         self.limits = limits or Limits()
         self.spent = 0
+        self.made = 0
         self.said: list[str] = []
         self.names: set[str] = set()
         self.scopes: list[FakeScope] = []

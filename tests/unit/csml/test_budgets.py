@@ -12,6 +12,7 @@ import pytest
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.limits import Limits
 from palaver.csml.run import allow_depth
+from tests.unit.csml.fakes import FakeHost
 from tests.unit.csml.talking import Talk
 
 
@@ -284,6 +285,46 @@ def test_a_limit_reached_in_a_condition_or_an_index_is_fatal_at_once() -> None:
         talk = blow(busy + use)
         assert talk.limit == "max_instructions"
         assert len(talk.effects) == 1
+
+
+# --- texts that are kept ------------------------------------------------------------------------
+
+
+class Machine(FakeHost):
+    """A machine of whose memory the process takes `step` bytes more at every look."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def memory_bytes(self) -> int:
+        self.memory += self.step
+        return self.memory
+
+
+MAKERS = [
+    's + "x"', '"{{s}}x"', 's.append("x")', "s.slice(1)", 's.replace("a", "b")', "s.trim()",
+    "s.to_uppercase()", 's.split("b")', "quoted.from_json()", '[s, s].join("")', 'HTTP("u").auth(s, s)',
+]  # fmt: skip
+LONG = 'start: do s = "{{[].init(9000)}}a " do quoted = [s].to_string() do i = 0\n'
+
+
+@pytest.mark.parametrize("made", MAKERS)
+def test_a_turn_may_not_keep_gigabytes_of_texts(made: str) -> None:
+    flow = LONG + f"  do kept = [] while (true) {{ do kept.push({made}) }}"
+    limits = Limits(instructions=2_000_000, value_bytes=1 << 17)
+    talk = blow(flow, limits=limits, host=Machine(1 << 20))
+    assert talk.limit == "max_value_bytes"
+    assert "keeps texts" in str(talk.failure)
+    assert at_line(talk) == 2
+
+
+@pytest.mark.parametrize("made", MAKERS)
+def test_texts_that_are_dropped_cost_no_memory(made: str) -> None:
+    flow = LONG + f"  while (i < 1000) {{ do i += 1 do t = {made} }} say i"
+    limits = Limits(value_bytes=1 << 17)
+    talk = Talk(flow, limits=limits, host=Machine(0))
+    assert talk() == ["1000"]
 
 
 # --- work that grows with what it works on -----------------------------------------------------

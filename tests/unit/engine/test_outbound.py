@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -590,6 +591,14 @@ def test_a_host_with_a_seed_repeats_itself() -> None:
 def test_a_host_knows_the_time_and_asks() -> None:
     assert host().now_ms() == 1714555800123
     assert host().call(AppCall("x", {})) == CallFailed(str(AppCall("x", {})))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
+def test_a_host_knows_what_the_process_takes() -> None:
+    before = host().memory_bytes()
+    kept = bytearray(b"x") * 200_000_000
+    assert before > 1_000_000
+    assert host().memory_bytes() - before > len(kept) // 2
 
 
 def test_ids_of_version_1_differ_though_the_clock_stands_still() -> None:

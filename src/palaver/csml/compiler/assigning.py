@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from palaver.csml.compiler.elements import Element, Resolved, missing, own_member
 from palaver.csml.compiler.names import own_variable, store
-from palaver.csml.failures import RunError
+from palaver.csml.failures import BudgetExceeded, RunError
 from palaver.csml.state import Frame
-from palaver.csml.stdlib.costs import TEXT_BYTES
-from palaver.csml.stdlib.methods import no_method
+from palaver.csml.stdlib.costs import pay_for_text
+from palaver.csml.stdlib.methods import located, no_method
 from palaver.csml.texts import to_text
 from palaver.csml.values import ClosureData, Items, Members, Value, content_type_of
 
@@ -58,8 +58,12 @@ def _replace_character(
 ) -> None:
     """`do s[1] = "x"`: the character is replaced by the value's text."""
     index = keys[-1]
-    frame.run.left -= len(text) // TEXT_BYTES  # noticed at the next payment, which has a place
-    changed = text[:index] + to_text(value) + text[index + 1 :]
+    character = to_text(value)
+    try:
+        pay_for_text(frame.run, len(text) + len(character))
+    except BudgetExceeded as error:
+        raise located(error, elements[-1].at) from None
+    changed = text[:index] + character + text[index + 1 :]
     if len(elements) > 1:
         assign_member(frame, name, elements[:-1], keys[:-1], Value(changed, value.position))
     else:

@@ -89,7 +89,7 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
                 if value.meta is not None and value.meta.secure:
                     secure = SECURE
         joined = "".join(pieces)
-        if len(joined) > CHEAP_TEXT:
+        if len(joined) > SHORT_TEXT:
             pay_at(frame.run, len(joined), at)
         return Value(joined, at, secure)
 
@@ -97,7 +97,10 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
 
 
 CHEAP_TEXT: Final = 4096
-"""Characters that are looked at or copied for nothing."""
+"""Characters that are compared for nothing."""
+
+SHORT_TEXT: Final = 256
+"""Characters of a text that is made for nothing."""
 
 
 def pay_at(run: Run, length: int, at: Position) -> None:
@@ -203,7 +206,7 @@ def pay_for_joining(run: Run, a: Value, b: Value, at: Position) -> None:
     x, y = a.data, b.data
     if x.__class__ is str and y.__class__ is str:
         length = len(x) + len(y)
-        if length > CHEAP_TEXT:
+        if length > SHORT_TEXT:
             pay_at(run, length, at)
 
 

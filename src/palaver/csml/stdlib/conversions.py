@@ -12,7 +12,7 @@ from palaver.csml.bounds import NestedTooDeep, Pay, too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib import entities, uri
-from palaver.csml.stdlib.costs import TEXT_BYTES
+from palaver.csml.stdlib.costs import pay_for_text
 from palaver.csml.stdlib.table import Methods, Result
 from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.stdlib.yaml import parse_yaml, yaml_of
@@ -41,7 +41,8 @@ def _text(this: Value) -> str:
 @TEXT_CONVERSIONS.add("from_json", usage="from_json() => object")
 def json_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     text = _text(this)
-    run.spend(len(text) // TEXT_BYTES + 1)
+    run.spend(1)
+    pay_for_text(run, len(text))
     try:
         json = parse_json(text, run.limits.nesting)
     except NestedTooDeep as error:

@@ -53,6 +53,7 @@ def pay_for_text(run: Run, length: int) -> None:
     limit = run.limits.value_bytes
     if length > limit:
         raise too_large(limit)
+    run.made += length
     run.spend(length // TEXT_BYTES)
 
 

@@ -15,6 +15,7 @@ from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.answers import ERROR_STATUS, answered_json, failure, with_facts
+from palaver.csml.stdlib.costs import pay_for_text
 from palaver.csml.stdlib.table import (
     ANY,
     Arguments,
@@ -166,6 +167,7 @@ def auth(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
             raise SoftError(f"usage: {AUTH_USAGE}", at=arg.position)
     pair = f"{args[0].data}:{args[1].data}".encode("utf-8", "replace")
     is_secure = args[0].is_secure or args[1].is_secure
+    pay_for_text(run, len(pair) // 3 * 4)
     text = "Basic " + base64.b64encode(pair).decode("ascii")
     header = Members({"Authorization": Value(text, at, SECURE if is_secure else None)})
     return _changed(run, this, args, at, header=_merged(run, this, "header", header, at))

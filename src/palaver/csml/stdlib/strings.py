@@ -146,7 +146,7 @@ def replace_all(run: Run, this: Value, args: tuple[Value, ...], at: Position) ->
 
 
 def _mapped(run: Run, text: str) -> str:
-    """A text made by a mapping of characters, which may have made it longer."""
+    """A text made of another, paid for; a mapping of characters may have made it longer."""
     pay_for_text(run, len(text))
     return text
 
@@ -169,24 +169,24 @@ def capitalize(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> 
 
 @STRING.add("trim", 0, "trim() => string")
 def trim(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    return _text(run, this).strip(WHITE_SPACE)
+    return _mapped(run, _text(run, this).strip(WHITE_SPACE))
 
 
 @STRING.add("trim_left", 0, "trim_left() => string")
 def trim_left(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    return _text(run, this).lstrip(WHITE_SPACE)
+    return _mapped(run, _text(run, this).lstrip(WHITE_SPACE))
 
 
 @STRING.add("trim_right", 0, "trim_right() => string")
 def trim_right(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
-    return _text(run, this).rstrip(WHITE_SPACE)
+    return _mapped(run, _text(run, this).rstrip(WHITE_SPACE))
 
 
 @STRING.add("slice", (1, 2), "slice(start: Integer, end: Optional<Integer>) => string")
 def slice_(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     text = _text(run, this)
     start, end = slice_bounds(args, len(text))
-    return text[start:end]
+    return _mapped(run, text[start:end])
 
 
 @STRING.add("split", 1, "string(separator: string) => array")
@@ -195,6 +195,7 @@ def split(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Resul
     text = _text(run, this)
     count = len(text) + 2 if separator == "" else text.count(separator) + 1
     pay_for_members(run, count * (_PIECE_COST - 1))
+    pay_for_text(run, len(text))
     pieces = ["", *text, ""] if separator == "" else text.split(separator)
     return Items([Value(piece, at) for piece in paid_members(run, pieces, count)])
 
