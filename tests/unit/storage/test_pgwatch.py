@@ -16,6 +16,7 @@ from palaver.model import Client
 from palaver.storage.protocol import TurnWrite
 from palaver.storage.sql import pgwatch
 from palaver.storage.sql.postgres import with_tcp_defaults
+from palaver.storage.sql.store import SqlStore
 from tests.conformance.storage.makers import ANNA, BERT, NOW, answer, said, texts, write
 from tests.postgres import PostgresServer
 from tests.unit.storage.test_postgres import add_one, begin, driver_of, holding, opened
@@ -227,15 +228,22 @@ class BlackHole:
             self.swallow()
 
 
+@asynccontextmanager
+async def behind_a_hole(
+    server: PostgresServer, url: str
+) -> AsyncIterator[tuple[BlackHole, SqlStore]]:
+    hole = BlackHole(f"{server.folder}/.s.PGSQL.5432")
+    name = url.partition("@/")[2].partition("?")[0]
+    async with hole.opened() as port:
+        through = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+        async with opened(through, answer_s=ANSWER_S) as store:
+            yield hole, store
+
+
 async def test_connections_that_lead_nowhere_are_replaced(
     postgres_url: str, postgres_server: PostgresServer
 ) -> None:
-    hole = BlackHole(f"{postgres_server.folder}/.s.PGSQL.5432")
-    name = postgres_url.partition("@/")[2].partition("?")[0]
-    async with (
-        hole.opened() as port,
-        opened(f"postgresql://postgres@127.0.0.1:{port}/{name}", answer_s=ANSWER_S) as store,
-    ):
+    async with behind_a_hole(postgres_server, postgres_url) as (hole, store):
         await write(store, BERT, hold={"n": 6})
         turn = await begin(store)
         assert await add_one(store, BERT) == 7
@@ -244,6 +252,18 @@ async def test_connections_that_lead_nowhere_are_replaced(
         await refused([*lost])
         assert await until_it_answers(lambda: add_one(store, BERT)) == 8
         assert store.gauges()["connections_busy"] == 0
+
+
+async def test_one_request_finds_out_for_all_that_come_later(
+    postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    clients = [Client("pizza", "web", str(n)) for n in range(5)]
+    async with behind_a_hole(postgres_server, postgres_url) as (hole, store):
+        for turn in await asyncio.gather(*[begin(store, client) for client in clients]):
+            await turn.abandon()
+        assert hole.swallow() >= 5
+        await refused([begin(store, BERT)])
+        assert await asyncio.gather(*[add_one(store, client) for client in clients]) == [1] * 5
 
 
 # --- settings ------------------------------------------------------------------------------------

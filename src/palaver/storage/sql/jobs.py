@@ -112,7 +112,8 @@ class SqlJobs(SqlPart):
         Args:
             attempts: after how many a job is dead, where it does not say so itself.
         """
-        return await self._driver.write([(self._sql["take_over_jobs"], [(silent_s, attempts)])])
+        unit = [(self._sql["take_over_jobs"], [(silent_s, attempts)])]
+        return await self._driver.write(unit, is_long=True)
 
     async def mend_times(self, silent_s: int) -> None:
         """After the database's clock was set back: what it wrote before is in its future now.
@@ -124,12 +125,13 @@ class SqlJobs(SqlPart):
             [
                 (self._sql["mend_heartbeats"], [(silent_s,)]),
                 (self._sql["mend_retries"], [(retry_s,)]),
-            ]
+            ],
+            is_long=True,
         )
 
     async def purge_jobs(self) -> None:
         """Deletes what is over: jobs that were cancelled while they ran."""
-        await self._driver.write([(self._sql["purge_jobs"], [()])])
+        await self._driver.write([(self._sql["purge_jobs"], [()])], is_long=True)
 
     async def note_job_error(self, job_id: int, error: str) -> datetime | None:
         """Keeps why a job failed; what time the database has, None when the job is gone."""

@@ -44,8 +44,8 @@ class Watch(Protocol):
         """Whether the server's process is on what it was sent. Raises when nobody answers."""
         ...
 
-    def note_silence(self) -> None:
-        """A connection was given up, and nobody answered."""
+    def note_loss(self, *, is_silent: bool) -> None:
+        """A connection was given up. Args: is_silent: the server answers on no other one."""
         ...
 
 
@@ -190,8 +190,8 @@ class PgConnection:
             return
         if left_s <= 0:
             self._lose(f"no answer in time, {self._timeout_s:g} s")
-            if self._watch is not None and not self._is_heard:
-                self._watch.note_silence()
+            if self._watch is not None:
+                self._watch.note_loss(is_silent=not self._is_heard)
             return
         self._timer = self._loop.call_later(min(self._look_s, left_s), self._look)
         if self._watch is not None and self._asking is None and left_s <= self._timeout_s / 2:

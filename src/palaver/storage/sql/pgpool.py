@@ -133,9 +133,10 @@ class Pool:
             if not future.done():
                 future.set_exception(Unavailable(str(reason), public=reason.public))
 
-    def drop(self, reason: Unavailable) -> None:
-        """Closes those at rest, for the server is away; whoever waits for one is told."""
-        self._fail_waiting(reason)
+    def drop(self, reason: Unavailable | None = None) -> None:
+        """Closes those at rest, for they may be dead; whoever waits for one is told a reason."""
+        if reason is not None:
+            self._fail_waiting(reason)
         while self._idle:
             self._idle.pop().close()
             self.count -= 1

@@ -10,8 +10,9 @@ another one what the first one's process does:
     anything else, or there is no such process           that connection is lost
     no answer                                            the server is away
 
-While it is away, connections at rest are closed, for they hang likewise, and whoever asks is told
-at once; after a moment somebody tries to connect again.
+With every connection that is lost those at rest are closed, for they may lead nowhere likewise.
+While the server is away, whoever asks is told at once; after a moment somebody tries to connect
+again.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ class PgWatch:
     Args:
         connect: makes a connection that nobody watches; raises Unavailable.
         answer_s: how long a statement may be silent.
-        on_silence: told when the server is away.
+        on_loss: told when a connection was given up, and whether the server is away.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[PgConnection]],
         answer_s: float,
-        on_silence: Callable[[], None],
+        on_loss: Callable[[bool], None],
     ) -> None:
         self._new_us = round(answer_s * 1e6 / 4)  # much less than when is asked
-        self._on_silence = on_silence
+        self._on_loss = on_loss
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(connect, 1, answer_s)
         self._away_until = 0.0
@@ -86,10 +87,11 @@ class PgWatch:
         is_new = age_us is not None and age_us < self._new_us
         return bool(waits or (is_active and (is_long or is_new)))
 
-    def note_silence(self) -> None:
-        self._away_until = self._loop.time() + AWAY_S
-        self._pool.drop(Unavailable("the database does not answer"))
-        self._on_silence()
+    def note_loss(self, *, is_silent: bool) -> None:
+        if is_silent:
+            self._away_until = self._loop.time() + AWAY_S
+            self._pool.drop(Unavailable("the database does not answer"))
+        self._on_loss(is_silent)
 
     async def close(self) -> None:
         await self._pool.close()

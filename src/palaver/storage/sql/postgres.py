@@ -260,7 +260,7 @@ class PostgresDriver:
             return await psycopg.AsyncConnection.connect(**self._arguments, autocommit=True)
         except (psycopg.Error, OSError) as error:
             if isinstance(error, psycopg.errors.ConnectionTimeout) and self._watch is not None:
-                self._watch.note_silence()
+                self._watch.note_loss(is_silent=True)
             reason = " ".join(str(error).split())
             message = f"{self._where} cannot be reached: {reason}"
             raise Unavailable(message, public=NOT_NOW) from error
@@ -272,10 +272,10 @@ class PostgresDriver:
             raise self._silent()
         return await pool.acquire()
 
-    def _drop_idle(self) -> None:
+    def _drop_idle(self, is_away: bool) -> None:
         for pool in (self._turns, self._calls):
             if pool is not None:
-                pool.drop(self._silent())
+                pool.drop(self._silent() if is_away else None)
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"{self._where} does not answer", public=NOT_NOW)
