@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from palaver.csml import nodes
-from palaver.csml.bounds import Pay, check_kept, free
+from palaver.csml.bounds import PORTION, Pay, check_kept, free
 from palaver.csml.compiler.statements import LEAVE, RETURN
 from palaver.csml.failures import ArithmeticFailed, BudgetExceeded, RunError, SoftError
 from palaver.csml.limits import Limits
@@ -128,13 +129,28 @@ def _state(
     state.memories = Memories(inputs.memories, restore_closure)
     meta = SECURE if inputs.secure else None
     state.event = Value(inputs.value, NOWHERE, meta)
-    state.event_content = _event_content(inputs)
+    state.event_content = _event_content(inputs, _pausing(on_slice))
     state.env = share(_foreign(inputs.env))
     return state
 
 
-def _event_content(inputs: Inputs) -> Value:
-    value = _foreign(inputs.content)
+def _pausing(on_slice: Callable[[], None]) -> Pay:
+    """Lets others go on while a large request's values are made; costs the program nothing."""
+    left = PORTION
+
+    def pay(members: int) -> None:
+        nonlocal left
+        left -= members
+        if left < 0:
+            left = PORTION
+            with suppress(BudgetExceeded):  # the program itself meets it at once
+                on_slice()
+
+    return pay
+
+
+def _event_content(inputs: Inputs, pay: Pay) -> Value:
+    value = _foreign(inputs.content, pay)
     if inputs.secure:
         value = _all_secret(value)
     return Value(value.data, NOWHERE, Meta(inputs.content_type, None, inputs.secure))
@@ -151,18 +167,18 @@ def _all_secret(value: Value) -> Value:
     return Value(data, value.position, SECURE if isinstance(data, str) else None)
 
 
-def _foreign(json: Json) -> Value:
+def _foreign(json: Json, pay: Pay = free) -> Value:
     """JSON from outside; Null where a number does not fit."""
     try:
-        return from_json(json)
+        return from_json(json, pay=pay)
     except SoftError:
         return Value(None)
 
 
-def _metadata(inputs: Inputs) -> Members:
+def _metadata(inputs: Inputs, pay: Pay) -> Members:
     """The request's metadata: an object without integers beyond 64 bits, else empty (§11.5)."""
     if isinstance(inputs.metadata, dict) and _fits(inputs.metadata):
-        data = _foreign(inputs.metadata).data
+        data = _foreign(inputs.metadata, pay).data
         if isinstance(data, Members):
             return data
     return Members()
@@ -182,7 +198,7 @@ def _fits(json: Json) -> bool:
 def _drive(state: Run, program: Program, inputs: Inputs) -> None:
     """Runs steps until one does not lead to another."""
     limit = state.limits.steps if inputs.step_limit is None else inputs.step_limit
-    metadata = _metadata(inputs)
+    metadata = _metadata(inputs, _pausing(state.on_slice))
     unit = _flow(state, program, inputs.flow)
     name, inserting = inputs.step, unit
     hold = inputs.hold

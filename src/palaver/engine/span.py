@@ -93,6 +93,7 @@ class Span:
         self.forgotten: dict[str, None] = {}
         self.forgets_all = False
         self.messages: list[Message] = []
+        self.sent: list[Message] = []
         self.logs: list[LogLine] = []
         self.hold: JsonObject | None = None
         self.previous_bot = state.previous_bot
@@ -132,25 +133,22 @@ class Span:
         self._append(payload, Direction.RECEIVE, 0)
 
     def say(self, payload: JsonObject) -> None:
-        self._append(payload, Direction.SEND, self._first_order + len(self.sent))
+        order = self._first_order + len(self.sent)
+        self.sent.append(self._append(payload, Direction.SEND, order))
 
-    def _append(self, payload: JsonObject, direction: Direction, order: int) -> None:
-        self.messages.append(
-            Message(
-                self.conversation.id,
-                self.flow_id,
-                self.step,
-                direction,
-                payload,
-                self.interaction_order,
-                order,
-                self.now,
-            )
+    def _append(self, payload: JsonObject, direction: Direction, order: int) -> Message:
+        message = Message(
+            self.conversation.id,
+            self.flow_id,
+            self.step,
+            direction,
+            payload,
+            self.interaction_order,
+            order,
+            self.now,
         )
-
-    @property
-    def sent(self) -> list[Message]:
-        return [m for m in self.messages if m.direction is Direction.SEND]
+        self.messages.append(message)
+        return message
 
     # --- effects ---------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from palaver.engine.engine import Engine, EngineSettings, Stopwatch
 from palaver.errors import ConversationBusy, KeyReused, Unavailable
 from palaver.model import Repeat, Turn
 from palaver.storage.protocol import TurnWrite
-from tests.unit.engine.making import ANN, BEN, House, encode, make_bot, runnable, settled
+from tests.unit.engine.making import ANN, BEN, House, encode, make_bot, runnable, settled, text
 
 pytestmark = pytest.mark.anyio
 
@@ -349,9 +351,9 @@ async def test_a_mail_is_delivered() -> None:
     assert house.outside.calls[0].recipients == ("b@x.org",)
 
 
-async def test_others_go_on_while_a_turn_computes() -> None:
-    busy = "start: do i = 0 while (i < 60000) { do i += 1 } say i"
-    house = House(busy)
+@asynccontextmanager
+async def ticking() -> AsyncIterator[list[int]]:
+    """Another task, which counts how often it may go on."""
     ticks: list[int] = []
 
     async def tick() -> None:
@@ -360,9 +362,26 @@ async def test_others_go_on_while_a_turn_computes() -> None:
             await asyncio.sleep(0)
 
     ticker = asyncio.create_task(tick())
-    assert await house.said("hi") == ["60000"]
+    yield ticks
     ticker.cancel()
+
+
+async def test_others_go_on_while_a_turn_computes() -> None:
+    house = House("start: do i = 0 while (i < 60000) { do i += 1 } say i")
+    async with ticking() as ticks:
+        assert await house.said("hi") == ["60000"]
     assert len(ticks) > 3
+
+
+@pytest.mark.parametrize("part", ["content", "metadata"])
+async def test_others_go_on_while_a_large_request_is_read(part: str) -> None:
+    house = House("start: say Or(event.list, _metadata.list).length()")
+    large = {"text": "hi", "list": [[n] for n in range(100_000)]}
+    event = text("hi")._replace(content=large) if part == "content" else text("hi")
+    metadata = large if part == "metadata" else {}
+    async with ticking() as ticks:
+        assert await house.said(event, metadata=metadata, low_data=True) == ["100000"]
+    assert len(ticks) > 5
 
 
 async def test_a_turn_that_computes_too_long_ends_by_its_limit() -> None:

@@ -218,6 +218,12 @@ async def test_an_event_that_says_more_is_recorded_as_it_came() -> None:
     assert (await lived_in.messages())[0] == came
 
 
+async def test_messages_are_numbered_however_many_they_are() -> None:
+    made = House("start: do i = 0 while (i < 9000) { say i do i = i + 1 }")
+    turn = await made.turn("hi")  # took half a minute when all were counted for each
+    assert [message.message_order for message in turn.messages] == [*range(9000)]
+
+
 async def test_clients_do_not_know_each_other() -> None:
     lived_in = House("start: if (n) { say n } remember n = event hold goto start")
     await lived_in.said("ann's")
