@@ -327,6 +327,22 @@ def test_texts_that_are_dropped_cost_no_memory(made: str) -> None:
     assert talk() == ["1000"]
 
 
+@pytest.mark.parametrize(
+    ("made", "most"),
+    [
+        ('Crypto("a").create_hash("sha512")', 15),
+        ('HTTP("u")', 50),
+        ("JWT(1)", 80),
+        ('SMTP("h")', 80),
+    ],
+)
+def test_objects_of_a_kilobyte_are_not_made_by_the_thousand(made: str, most: int) -> None:
+    flow = f"start: do kept = [] while (true) {{ do kept.push({made}) remember n = kept.length() }}"
+    talk = blow(flow, limits=Limits(instructions=1_000))
+    assert talk.limit == "max_instructions"
+    assert talk.remembered["n"] < most
+
+
 # --- work that grows with what it works on -----------------------------------------------------
 
 GROWING: list[tuple[str, str]] = [

@@ -21,6 +21,10 @@ T = TypeVar("T")
 LEAST_MEMBER_BYTES: Final = 2
 """What a member takes at least when its container is stored: a digit and a comma."""
 
+OBJECT_COST: Final = 8
+"""Instructions of a built-in that makes an object of some kilobyte, so that nobody keeps a million.
+"""
+
 TEXT_BYTES: Final = 1024
 """Characters of plain text an instruction pays for; they are only copied."""
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
+from palaver.csml.stdlib.costs import pay_for_members
 from palaver.csml.stdlib.table import ANY, Arguments, Builtins, Methods, Result
 from palaver.csml.values import Items, Members, Meta, Value
 
@@ -70,7 +71,7 @@ def make_crypto(run: Run, args: Arguments, at: Position) -> Result:
 @CRYPTO_METHODS.add("create_hash", (0, ANY))
 def create_hash(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     name = _algorithm(args)
-    return _hashed(_digest(name, _message(run, this)), at)
+    return _hashed(run, _digest(name, _message(run, this)), at)
 
 
 @CRYPTO_METHODS.add("create_hmac", (0, ANY))
@@ -83,7 +84,7 @@ def create_hmac(run: Run, this: Value, args: tuple[Value, ...], at: Position) ->
     if name in EXTENDABLE:
         raise SoftError(UNSUPPORTED)
     run.spend(len(key) // BYTES_A_STEP)
-    return _hashed(_code(name, _bytes(key), message), at)
+    return _hashed(run, _code(name, _bytes(key), message), at)
 
 
 @CRYPTO_METHODS.add("digest", (0, ANY))
@@ -151,8 +152,9 @@ def _code(name: str, key: bytes, message: bytes) -> bytes:
     return own.finalize()
 
 
-def _hashed(digest: bytes, at: Position) -> Value:
+def _hashed(run: Run, digest: bytes, at: Position) -> Value:
     """The object that stands for a hash; never secure."""
+    pay_for_members(run, len(digest))
     items = Value(Items(Value(byte, at) for byte in digest), at)
     return Value(Members({"hash": items}), at, Meta(content_type="crypto"))
 

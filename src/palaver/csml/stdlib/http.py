@@ -15,7 +15,7 @@ from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.answers import ERROR_STATUS, answered_json, failure, with_facts
-from palaver.csml.stdlib.costs import pay_for_text
+from palaver.csml.stdlib.costs import OBJECT_COST, pay_for_text
 from palaver.csml.stdlib.table import (
     ANY,
     Arguments,
@@ -63,6 +63,7 @@ def make_request(run: Run, args: Arguments, at: Position) -> Result:
     url = args.get("url", 0)
     if url is None or not isinstance(url.data, str):
         raise SoftError(NO_URL)
+    run.spend(2 * OBJECT_COST)
     header = Members({name: Value(text, at) for name, text in DEFAULT_HEADER.items()})
     members = Members({"url": url, "method": Value("get", at), "header": Value(header, at)})
     members |= {name: share(value) for name, value in args.named() if name not in RESERVED}

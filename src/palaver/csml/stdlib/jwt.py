@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
+from palaver.csml.stdlib.costs import OBJECT_COST
 from palaver.csml.stdlib.encodings import unpadded_base64
 from palaver.csml.stdlib.table import ANY, Arguments, Builtins, Methods, Result
 from palaver.csml.texts import from_json, json_text, parse_json
@@ -76,6 +77,7 @@ def make_jwt(run: Run, args: Arguments, at: Position) -> Result:
     payload = args.get("jwt", 0)
     if payload is None:
         raise SoftError(NO_PAYLOAD)
+    run.spend(OBJECT_COST)
     header = Value(Members({"typ": Value("JWT", at), "alg": Value("HS256", at)}), at)
     meta = Meta(content_type="jwt", secure=payload.is_secure)
     return Value(Members({"jwt": payload, "header": header}), at, meta)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib import mime
+from palaver.csml.stdlib.costs import OBJECT_COST
 from palaver.csml.stdlib.table import ANY, Arguments, Builtins, MethodFunction, Methods, Result
 from palaver.csml.values import Items, Members, Meta, Value, own_copy, share
 from palaver.effects import CallFailed, Mail
@@ -49,6 +50,7 @@ def make_mailer(run: Run, args: Arguments, at: Position) -> Result:
     server = args.get("smtp_server", 0)
     if server is None or not isinstance(server.data, str):
         raise SoftError(NO_SERVER)
+    run.spend(OBJECT_COST)
     members = {"smtp_server": server, "port": Value(DEFAULT_PORT, at), "tls": Value(True, at)}
     return _mailer(Members(members), at, secure=server.is_secure)
 
