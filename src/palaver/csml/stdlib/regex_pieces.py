@@ -24,6 +24,10 @@ MAX_DEPTH: Final = 250
 MAX_SIZE: Final = 400_000
 """Instructions of a program; the reference allows 10 MB, some 330 000 of its own."""
 
+MAX_SKIPPED: Final = 64_000
+"""Instructions that may be left out, in optional pieces. RE2 looks at each of them from each: the
+time it takes to compile grows with the square, to some 3 s here."""
+
 MAX_REPEAT: Final = 1_000
 """The largest repetition RE2 takes, also as a product of nested ones."""
 
@@ -39,7 +43,11 @@ MARKED_SIGNS: Final = {"_": "\ud800", "Z": "\ud801"}
 
 
 class Node(NamedTuple):
-    """A translated piece. `repeat` is the largest product of counted repetitions in it."""
+    """A translated piece.
+
+    `repeat` is the largest product of counted repetitions in it, `skipped` how much of `size` is
+    in pieces that need not be there (of a class, what is looked at for one character).
+    """
 
     text: str
     size: int = 0
@@ -48,6 +56,7 @@ class Node(NamedTuple):
     repeat: int = 1
     slots: tuple[int, ...] = ()
     is_flags: bool = False
+    skipped: int = 0
 
 
 def sequence(nodes: list[Node]) -> Node:
@@ -57,20 +66,24 @@ def sequence(nodes: list[Node]) -> Node:
 
 
 def joined(nodes: list[Node], separator: str) -> Node:
+    size = sum([node.size for node in nodes]) + (len(nodes) if separator else 0)
+    width = sum([node.width for node in nodes])
+    is_optional = separator and not all(node.size for node in nodes)
     return checked(
         Node(
             separator.join([node.text for node in nodes]),
-            sum([node.size for node in nodes]) + (len(nodes) if separator else 0),
-            sum([node.width for node in nodes]),
+            size,
+            width,
             1 + max([node.depth for node in nodes], default=0),
             max([node.repeat for node in nodes], default=1),
             tuple([slot for node in nodes for slot in node.slots]),
+            skipped=width if is_optional else sum([node.skipped for node in nodes]),
         )
     )
 
 
 def checked(node: Node) -> Node:
-    if node.size > MAX_SIZE:
+    if node.size > MAX_SIZE or node.skipped > MAX_SKIPPED:
         raise ValueError("pattern is too large")
     if node.depth > MAX_DEPTH:
         raise ValueError("pattern is nested too deep")
@@ -82,11 +95,14 @@ def repeated(node: Node, low: int, high: int | None, *, lazy: bool) -> Node:
     greed = "?" if lazy else ""
     times = max(low, high or 0, 1)
     size = node.size * times + (2 if high is None else times - low)
-    checked(Node("", size, depth=node.depth + 1))
+    skipped = node.skipped * low + (node.width + 1) * (times - low)
+    if high is None:
+        skipped = node.skipped * times + (0 if low == 1 else node.width)
+    checked(Node("", size, depth=node.depth + 1, skipped=skipped))
     width = node.width * times + size - node.size * times
     if (low, high) in _SIMPLE:
         text = f"(?:{node.text}){_SIMPLE[low, high]}{greed}"
-        return Node(text, size, width, node.depth + 1, node.repeat, node.slots)
+        return Node(text, size, width, node.depth + 1, node.repeat, node.slots, skipped=skipped)
     if len(node.text) * (times // max(1, MAX_REPEAT // node.repeat) + 3) > MAX_TEXT:
         raise ValueError("pattern is too large")
     copies = _copies(node, low, "")
@@ -96,9 +112,8 @@ def repeated(node: Node, low: int, high: int | None, *, lazy: bool) -> Node:
         copies += _copies(node, high - low, greed, optional=True)
     repeat = min(times, max(1, MAX_REPEAT // node.repeat)) * node.repeat
     text = "".join(copies) or f"(?:{node.text}){{0}}"
-    return Node(
-        f"(?:{text})", size, width, node.depth + 1, repeat, node.slots * max(1, len(copies))
-    )
+    slots = node.slots * max(1, len(copies))
+    return Node(f"(?:{text})", size, width, node.depth + 1, repeat, slots, skipped=skipped)
 
 
 _SIMPLE: Final[dict[tuple[int, int | None], str]] = {(0, 1): "?", (0, None): "*", (1, None): "+"}

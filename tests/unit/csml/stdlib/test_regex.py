@@ -424,3 +424,26 @@ def test_every_property_has_characters_in_order() -> None:
         ranges = properties.binary(name)
         assert ranges
         assert sets.normal(ranges) == ranges
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x{0,1000}" * 60,
+        "x?" * 70_000,
+        "(?:x|){1000}" * 100,
+        "(?:a?b?){1000}" * 40,
+        "(?:a*){1000}" * 200,
+    ],
+)
+def test_more_optional_pieces_than_can_be_compiled_in_time_are_too_large(text: str) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        compile_pattern(text)
+
+
+def test_many_optional_pieces_and_pieces_that_are_not_are_fine() -> None:
+    assert compile_pattern("^.{0,10000}$").is_in("é" * 1_000)
+    assert not compile_pattern("x{1000}" * 100).is_in("x" * 1_000)
+    assert compile_pattern(r"^\w{1,255}$").is_in("ä" * 255)
+    words = "|".join(f"word{number}" for number in range(5_000))
+    assert compile_pattern(words).is_in("a word77 here")
