@@ -19,10 +19,11 @@ from palaver.csml import run as run_module
 from palaver.csml.failures import RunError
 from palaver.csml.limits import Limits
 from palaver.csml.operators import ARITHMETIC, COMPARISONS, equal, order
+from palaver.csml.parsing import parse_json
 from palaver.csml.printer import print_flow
 from palaver.csml.program import restore_closure
 from palaver.csml.source import NOWHERE
-from palaver.csml.texts import from_json, from_memory, parse_json, to_json, to_memory, to_text
+from palaver.csml.texts import from_json, from_memory, to_json, to_memory, to_text
 from palaver.csml.values import KINDS, ClosureData, Items, Members, Meta, Value, content_type_of
 from palaver.effects import CallFailed, Effect
 from tests.property import programs, strategies

@@ -7,7 +7,7 @@ value in a loop; who passed a value may then recurse into it. Spec: product.md Â
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, TypeAlias, TypeVar
 
@@ -38,13 +38,14 @@ def free(members: int) -> None:
 def in_portions(values: Iterable[T], count: int, pay: Pay) -> Iterable[T]:
     """The same `count` values, paid for while they come."""
     if count > PORTION:
-        return _portions(values, pay)
+        return portions(values, pay)
     if pay is not free:
         pay(count)
     return values
 
 
-def _portions(values: Iterable[T], pay: Pay) -> Iterator[T]:
+def portions(values: Iterable[T], pay: Pay) -> Iterator[T]:
+    """The same values, whose number nobody knows, paid for while they come."""
     rest = iter(values)
     while portion := list(islice(rest, PORTION)):
         pay(len(portion))
@@ -108,28 +109,29 @@ def check_value(
         if left < 2 * len(waiting):
             raise too_large(limit)
     if containers > nesting:
-        _check_nesting(value.data, nesting)
+        _check_nesting(value.data, nesting, pay)
 
 
-def _check_nesting(data: Data, nesting: int) -> None:
+def _check_nesting(data: Data, nesting: int, pay: Pay) -> None:
     """Goes down level by level; a container that is shared counts once a level."""
     level = {id(data): data}
     for _ in range(nesting):
-        level = {
-            id(child.data): child.data
-            for container in level.values()
-            for child in _children(container)
-            if child.data.__class__ in _NESTS
-        }
-        if not level:
+        below: dict[int, Data] = {}
+        for container in level.values():
+            children = _children(container)
+            for child in in_portions(children, len(children), pay):
+                if child.data.__class__ in _NESTS:
+                    below[id(child.data)] = child.data
+        if not below:
             return
+        level = below
     raise too_deep(nesting)
 
 
 _NESTS: Final = frozenset({Items, Members, ClosureData})
 
 
-def _children(data: Data) -> Iterable[Value]:
+def _children(data: Data) -> Collection[Value]:
     if isinstance(data, Items):
         return data
     if isinstance(data, Members):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from palaver.csml.bounds import PORTION
 from palaver.csml.failures import BudgetExceeded
 from palaver.csml.limits import Limits
 from palaver.csml.source import NOWHERE, Position
@@ -142,7 +143,7 @@ class Run:
         "bot_id", "context", "depth", "effects", "env", "event", "event_content", "exit", "flow",
         "has_apps", "home", "host", "left", "limits", "loops", "made", "memories",
         "memory_before", "metadata", "on_slice", "previous", "program", "resumed_loops", "scope",
-        "spent", "step",
+        "spent", "step", "toiled",
     )  # fmt: skip
 
     def __init__(
@@ -159,6 +160,7 @@ class Run:
         """Characters of the long texts made so far (`costs.pay_for_text`)."""
         self.memory_before: int | None = None
         """Memory of the process when these became many; None: they are not yet."""
+        self.toiled = 0
         self.depth = 0
         self.exit: Exit = None
         self.loops: list[int] = []
@@ -198,6 +200,9 @@ class Run:
         self.left = SLICE
         if self.made > MANY_TEXTS * self.limits.value_bytes:
             self._look_at_memory(at)
+        self._look(at)
+
+    def _look(self, at: Position) -> None:
         try:
             self.on_slice()
         except BudgetExceeded as error:
@@ -219,6 +224,23 @@ class Run:
                 "max_value_bytes",
                 at,
             )
+
+    def toil(self, amount: int) -> None:
+        """`spend` for members that take longer than an instruction, and their container."""
+        self.left -= amount
+        if self.left < 0:
+            self.refill()
+        self.toiled += amount + 4
+        if self.toiled > PORTION:
+            self.toiled = 0
+            self._look(NOWHERE)
+
+    def give_way(self, members: int) -> None:
+        """Lets others go on after each portion of work that is paid for elsewhere."""
+        self.toiled += members
+        if self.toiled > PORTION:
+            self.toiled = 0
+            self._look(NOWHERE)
 
     def say(self, payload: JsonObject) -> None:
         """A message, within `limits.messages`."""

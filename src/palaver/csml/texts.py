@@ -8,12 +8,9 @@ built, because shared containers can be exponentially larger than they look, and
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Final, TypeAlias
-
-import msgspec
 
 from palaver.csml.bounds import (
     MAX_NESTING,
@@ -226,14 +223,33 @@ def wrapper_of(value: Value) -> str | None:
 # --- JSON for the wire -------------------------------------------------------------------------
 
 
-def to_json(value: Value, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) -> Json:
+def to_json(
+    value: Value, limit: int = MAX_TEXT, nesting: int = MAX_NESTING, give_way: Pay = free
+) -> Json:
     """The JSON form; members that are components are wrapped (§4.7), the value itself is not.
+
+    Args:
+        give_way: told of the members while they are gone through.
 
     Raises: BudgetExceeded for one that is larger, or nested deeper, than the limits.
     """
     if value.data.__class__ in CONTAINERS:
-        check_value(value, limit, nesting)
+        check_value(value, limit, nesting, give_way)
+        if give_way is not free:
+            return _json_of(value.data, _nesting_json(give_way), give_way)
     return _json_of(value.data, _nested_json)
+
+
+def _nesting_json(give_way: Pay) -> Callable[[Value], Json]:
+    """`_nested_json` that gives way."""
+
+    def nested(value: Value) -> Json:
+        inner = _json_of(value.data, nested, give_way)
+        if value.meta is None or (tag := wrapper_of(value)) is None:
+            return inner
+        return {"content_type": tag, "content": inner}
+
+    return nested
 
 
 def _nested_json(value: Value) -> Json:
@@ -248,14 +264,16 @@ def bare_items(items: Items, limit: int = MAX_TEXT, nesting: int = MAX_NESTING) 
     return [to_json(item, limit, nesting) for item in items]
 
 
-def _json_of(data: Data, nested: Callable[[Value], Json]) -> Json:
+def _json_of(data: Data, nested: Callable[[Value], Json], pay: Pay = free) -> Json:
     kind = data.__class__
     if kind is str or kind is int or kind is bool or data is None:
         return data  # type: ignore[return-value]
     if isinstance(data, Items):
-        return [nested(item) for item in data]
+        items = data if pay is free else in_portions(data, len(data), pay)
+        return [nested(item) for item in items]
     if isinstance(data, Members):
-        return {key: nested(member) for key, member in data.items()}
+        members = data.items() if pay is free else in_portions(data.items(), len(data), pay)
+        return {key: nested(member) for key, member in members}
     if kind is ClosureData:
         return {"_closure": data.node.source}  # type: ignore[union-attr]
     return data if math.isfinite(data) else None  # type: ignore[arg-type,return-value]
@@ -280,9 +298,64 @@ def data_from_json(json: Json, at: Position, pay: Pay = free) -> Data:
         return json  # type: ignore[return-value]
     if kind is list:
         items = in_portions(json, len(json), pay)  # type: ignore[arg-type]
-        return Items([Value(data_from_json(item, at, pay), at) for item in items])
+        return Items(
+            [
+                Value(item, at)  # type: ignore[arg-type]
+                if item.__class__ in _AS_IT_IS
+                else Value(data_from_json(item, at, pay), at)
+                for item in items
+            ]
+        )
     members = in_portions(json.items(), len(json), pay)  # type: ignore[union-attr,arg-type]
-    return Members({key: Value(data_from_json(item, at, pay), at) for key, item in members})
+    return Members(
+        {
+            key: Value(item, at)
+            if item.__class__ in _AS_IT_IS
+            else Value(data_from_json(item, at, pay), at)
+            for key, item in members
+        }
+    )
+
+
+def take_json(json: Json, at: Position, pay: Pay, nesting: int, depth: int = 0) -> Data:
+    """`data_from_json` of what nobody else has: it is emptied, for all of it at once takes long.
+
+    Raises:
+        NestedTooDeep: more containers within one another than `nesting`, below `depth` of them.
+    """
+    kind = json.__class__
+    if kind is not list and kind is not dict:
+        return data_from_json(json, at)
+    if depth == nesting:
+        raise NestedTooDeep(nesting)
+    depth += 1
+    data: Items | Members
+    if kind is list:
+        items = in_portions(json, len(json), pay)  # type: ignore[arg-type]
+        data = Items(
+            [
+                Value(item, at)  # type: ignore[arg-type]
+                if item.__class__ in _AS_IT_IS
+                else Value(take_json(item, at, pay, nesting, depth), at)
+                for item in items
+            ]
+        )
+    else:
+        members = in_portions(json.items(), len(json), pay)  # type: ignore[union-attr,arg-type]
+        data = Members(
+            {
+                key: Value(item, at)
+                if item.__class__ in _AS_IT_IS
+                else Value(take_json(item, at, pay, nesting, depth), at)
+                for key, item in members
+            }
+        )
+    json.clear()  # type: ignore[union-attr]
+    return data
+
+
+_AS_IT_IS: Final = frozenset({str, bool, float, type(None)})
+"""Types of JSON that are data without a change."""
 
 
 def int_from_json(number: int) -> int | float:
@@ -295,42 +368,6 @@ def int_from_json(number: int) -> int | float:
         return float(number)
     except OverflowError:
         raise SoftError("Number is larger than a 64-bit integer") from None
-
-
-_NEGATIVE_ZERO = re.compile(r'"(?>(?:[^"\\]++|\\.?)*)"?|-0(?![0-9.eE])', re.DOTALL)
-"""Strings (to step over them), and the one integer that is a float in JSON (§4.7)."""
-
-
-_NEGATIVE_ZERO_AT_ALL = re.compile(r"-0(?![0-9.eE])")
-"""Rules most texts out at the speed of a search."""
-
-
-def parse_json(text: str, nesting: int = MAX_NESTING) -> Json:
-    """Strict JSON. Raises: ValueError for what is not JSON, NestedTooDeep for what is too deep."""
-    try:
-        json: Json = msgspec.json.decode(text)
-        if "-0" in text and _NEGATIVE_ZERO_AT_ALL.search(text):
-            whole = _NEGATIVE_ZERO.sub(lambda found: "-0.0" if found[0] == "-0" else found[0], text)
-            json = msgspec.json.decode(whole)
-    except RecursionError:
-        raise NestedTooDeep(nesting) from None
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise ValueError(str(error)) from error
-    if text.count("[") + text.count("{") > nesting:
-        _check_nesting(json, nesting)
-    return json
-
-
-def _check_nesting(json: Json, nesting: int) -> None:
-    """Goes down level by level. Raises: NestedTooDeep."""
-    level: list[Json] = [json]
-    for _ in range(nesting + 1):
-        containers = [node for node in level if isinstance(node, dict | list)]
-        if not containers:
-            return
-        children = (node.values() if isinstance(node, dict) else node for node in containers)
-        level = [child for group in children for child in group]
-    raise NestedTooDeep(nesting)
 
 
 # --- the persistent form -----------------------------------------------------------------------

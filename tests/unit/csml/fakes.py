@@ -77,6 +77,11 @@ class FakeRun:
         if self.spent > self.limits.instructions:
             raise BudgetExceeded("the turn needs more than max_instructions", "max_instructions")
 
+    toil = spend
+
+    def give_way(self, members: int) -> None:
+        assert members >= 0
+
     def soft(self, text: str, at: Position, info: dict[str, Value] | None = None) -> Value:
         self.said.append(text)
         return null_because(text, at, info)

@@ -440,3 +440,23 @@ def test_long_work_gives_way_in_between(what: str, body: str) -> None:
     talk(MANY)
     assert talk.failure is None
     assert len(looks) >= 3
+
+
+NESTED = "[" + "[]," * 50_000 + "[]]"
+
+LONG_STEPS: list[tuple[str, str, str]] = [
+    ("reading nested JSON", NESTED, "do z = event.from_json()"),
+    ("reading objects", NESTED.replace("[]", '{"a": 1}', 50_000), "do z = event.from_json()"),
+    ("reading zeros", MANY.replace("1", "-0"), "do z = event.from_json()"),
+    ("reading what is too deep", NESTED[:-1] + "," + "[" * 65 + "]" * 66, "do z = event.from_json()"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "event", "body"), LONG_STEPS, ids=[s[0] for s in LONG_STEPS])
+def test_work_of_long_steps_gives_way_oftener(what: str, event: str, body: str) -> None:
+    """A container takes far longer than an instruction, and decoding is paid for by others."""
+    looks: list[int] = []
+    talk = Talk(f"start: {body} say 1", on_slice=lambda: looks.append(1))
+    talk(event)
+    assert talk.failure is None
+    assert len(looks) >= 25

@@ -10,6 +10,7 @@ import pytest
 
 from palaver.csml.bounds import MAX_NESTING, check_value
 from palaver.csml.failures import BudgetExceeded, SoftError
+from palaver.csml.parsing import parse_json
 from palaver.csml.program import restore_closure
 from palaver.csml.texts import (
     float_json,
@@ -17,7 +18,6 @@ from palaver.csml.texts import (
     from_json,
     from_memory,
     json_text,
-    parse_json,
     scalar_json,
     to_hold,
     to_json,

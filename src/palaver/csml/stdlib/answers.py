@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.csml.bounds import NestedTooDeep, too_large
 from palaver.csml.failures import SoftError
+from palaver.csml.parsing import parse_json
 from palaver.csml.source import Position
-from palaver.csml.texts import from_json, parse_json
+from palaver.csml.texts import from_json
 from palaver.csml.values import Members, Meta, Value
 from palaver.effects import HttpAnswer
 from palaver.types import Json, JsonObject
@@ -32,7 +33,7 @@ def answered_json(run: Run, body: str) -> Json:
     values = body.count(",") + body.count("[") + body.count("{") + 1
     run.spend(STEPS_A_VALUE * values)
     try:
-        return parse_json(body, run.limits.nesting)
+        return parse_json(body, run.limits.nesting, run.give_way)
     except NestedTooDeep as error:
         raise SoftError(f"the answer is {error}") from None
     except ValueError:

@@ -55,7 +55,8 @@ APP_BUILTINS.add(
 def _data(run: Run, args: Arguments) -> JsonObject:
     """The other arguments: the named ones, further positional ones as `arg1`, `arg2` …"""
     data = {name: value for name, value in args.by_name.items() if name not in ("fn_id", "arg0")}
-    form = to_json(Value(Members(data)), run.limits.value_bytes, run.limits.nesting)
+    limits = run.limits
+    form = to_json(Value(Members(data)), limits.value_bytes, limits.nesting, run.give_way)
     return form if isinstance(form, dict) else {}
 
 
@@ -64,5 +65,5 @@ def _result(run: Run, answer: HttpAnswer, at: Position) -> Value:
     if not isinstance(body, dict) or "data" not in body:
         raise SoftError(NO_DATA)
     data = body["data"]
-    value = run.interpolate(data) if isinstance(data, str) else from_json(data, at, run.spend)
+    value = run.interpolate(data) if isinstance(data, str) else from_json(data, at, run.toil)
     return with_facts(value, answer, at)

@@ -242,7 +242,8 @@ def _checked_index(value: Value, most: int, wrong_type: str) -> int:
 def map_(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result:
     """The closure's result for every element."""
     made = Items([share(result) for _, result in _results(run, this, args[0], at, _MAP)])
-    if any(result.is_secure for result in made):  # the closure looked at a secret `event`
+    walk = in_portions(made, len(made), run.give_way)
+    if any(result.is_secure for result in walk):  # the closure looked at a secret `event`
         return Value(made, at, SECURE_IN_PARTS)
     return made
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from palaver.csml.bounds import MAX_NESTING, too_deep
+from palaver.csml.bounds import MAX_NESTING, free, in_portions, too_deep
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import pay_for_members, pay_for_text
@@ -193,15 +194,14 @@ class _Building:
 
     def _plain_container(self, data: Items | Members) -> Items | Members:
         """The container itself when all its members are plain."""
-        if self._run is not None:
-            self._run.spend(len(data))
+        pay = self._run.toil if self._run is not None else free
         if isinstance(data, Items):
-            items = [self._plain_member(item) for item in data]
-            same = all(map(_is_same, items, data))
-            return data if same else Items(items)
-        members = {key: self._plain_member(member) for key, member in data.items()}
-        same = all(map(_is_same, members.values(), data.values()))
-        return data if same else Members(members)
+            walk = in_portions(data, len(data), pay)
+            items = [self._plain_member(item) for item in walk]
+            return data if all(map(is_, items, data)) else Items(items)
+        entries = in_portions(data.items(), len(data), pay)
+        members = {key: self._plain_member(member) for key, member in entries}
+        return data if all(map(is_, members.values(), data.values())) else Members(members)
 
     def _plain_member(self, value: Value) -> Value:
         inner = self._plain(value)
@@ -268,10 +268,6 @@ class _Building:
         if self._run is not None:
             pay_for_members(self._run, members)
             pay_for_text(self._run, text)
-
-
-def _is_same(a: Value, b: Value) -> bool:
-    return a is b
 
 
 def extras(args: Arguments, taken: dict[str, Any]) -> dict[str, Value]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.csml.bounds import NestedTooDeep, Pay, too_large
 from palaver.csml.failures import SoftError
+from palaver.csml.parsing import decode_json
 from palaver.csml.source import Position
 from palaver.csml.stdlib import entities, uri
 from palaver.csml.stdlib.costs import pay_for_text
 from palaver.csml.stdlib.table import Methods, Result
 from palaver.csml.stdlib.xml import parse_xml, xml_of
 from palaver.csml.stdlib.yaml import parse_yaml, yaml_of
-from palaver.csml.texts import from_json, parse_json
+from palaver.csml.texts import from_json, take_json
 from palaver.csml.values import Value
 from palaver.types import Json
 
@@ -43,13 +44,14 @@ def json_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Position) 
     text = _text(this)
     run.spend(1)
     pay_for_text(run, len(text))
+    nesting = run.limits.nesting
     try:
-        json = parse_json(text, run.limits.nesting)
+        json = decode_json(text, nesting, run.give_way)
+        return Value(take_json(json, at, run.toil, nesting), at)
     except NestedTooDeep as error:
         raise SoftError(f"[from_json] the text is {error}") from None
     except ValueError:
         raise SoftError("[from_json] [!] string to object failed]") from None
-    return from_json(json, at, run.spend)
 
 
 @TEXT_CONVERSIONS.add("to_json", usage="to_json() => obj")
@@ -60,7 +62,7 @@ def document_to_value(run: Run, this: Value, args: tuple[Value, ...], at: Positi
         document = _document(text, lambda nodes: run.spend(nodes * NODE_COST), run.limits.nesting)
     except NestedTooDeep as error:
         raise SoftError(f"[to_json] the text is {error}") from None
-    return from_json(document, at, run.spend)
+    return from_json(document, at, run.toil)
 
 
 def _document(text: str, pay: Callable[[int], None], nesting: int) -> Json:

@@ -195,7 +195,7 @@ def send(run: Run, this: Value, args: tuple[Value, ...], at: Position) -> Result
     if answer.status >= ERROR_STATUS:
         url = MASK if this.is_secure else answer.url  # its texts are part of the address
         raise failure(f"{url}: status code {answer.status}", answer)
-    return with_facts(from_json(answered_json(run, answer.body), at, run.spend), answer, at)
+    return with_facts(from_json(answered_json(run, answer.body), at, run.toil), answer, at)
 
 
 def _outgoing(run: Run, request: Members) -> HttpRequest:

@@ -13,11 +13,12 @@ import hmac
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from palaver.csml.failures import SoftError
+from palaver.csml.parsing import parse_json
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import OBJECT_COST
 from palaver.csml.stdlib.encodings import unpadded_base64
 from palaver.csml.stdlib.table import ANY, Arguments, Builtins, Methods, Result
-from palaver.csml.texts import from_json, json_text, parse_json
+from palaver.csml.texts import from_json, json_text
 from palaver.csml.values import Items, Members, Meta, Value
 from palaver.types import Json, JsonObject
 
