@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from palaver.errors import ConfigError, KeyMissing, StorageError
