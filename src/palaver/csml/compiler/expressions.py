@@ -71,6 +71,8 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
         if part is not None
     )
 
+    is_wide = len(parts) > FEW_PARTS
+
     def text(frame: Frame) -> Value:
         pieces = []
         secure = None
@@ -88,6 +90,8 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
                     pieces.append(to_text(value))
                 if value.meta is not None and value.meta.secure:
                     secure = SECURE
+        if is_wide and (length := sum(map(len, pieces))) > frame.run.limits.value_bytes:
+            pay_at(frame.run, length, at)  # refuses it, before it is made
         joined = "".join(pieces)
         if len(joined) > SHORT_TEXT:
             pay_at(frame.run, len(joined), at)
@@ -98,6 +102,9 @@ def _text(node: nodes.Text, unit: Unit, quiet: bool) -> Evaluate:
 
 CHEAP_TEXT: Final = 4096
 """Characters that are compared for nothing."""
+
+FEW_PARTS: Final = 4
+"""Parts of a text that are joined before anybody looks how long they are together."""
 
 SHORT_TEXT: Final = 256
 """Characters of a text that is made for nothing."""

@@ -15,7 +15,7 @@ from palaver.csml.bounds import too_large
 from palaver.csml.failures import SoftError
 from palaver.csml.source import Position
 from palaver.csml.stdlib.answers import ERROR_STATUS, answered_json, failure, with_facts
-from palaver.csml.stdlib.costs import OBJECT_COST, pay_for_text
+from palaver.csml.stdlib.costs import OBJECT_COST, paid_text, pay_for_text
 from palaver.csml.stdlib.table import (
     ANY,
     Arguments,
@@ -212,7 +212,7 @@ def _outgoing(run: Run, request: Members) -> HttpRequest:
     return HttpRequest(
         method.upper(),
         url + _query_text(run, query),
-        _header_texts(header),
+        _header_texts(run, header),
         _body_text(run, request),
         verify_tls=flag is None or flag.data is not True,
     )
@@ -247,11 +247,12 @@ def _query_text(run: Run, query: Members) -> str:
     return "?" + "&".join(pieces)
 
 
-def _header_texts(header: Members) -> tuple[tuple[str, str], ...]:
+def _header_texts(run: Run, header: Members) -> tuple[tuple[str, str], ...]:
     """Names and values; of names that differ only in case the last one stays."""
     chosen: dict[str, tuple[str, str]] = {}
     for name, value in header.items():
-        text = to_text(value)
+        text = paid_text(run, value)
+        pay_for_text(run, len(text))
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(text):
             raise SoftError(f"Bad Header: invalid header '{name}: {text}'")
         chosen[name.lower()] = (name, text.strip(" \t"))
