@@ -242,11 +242,12 @@ class Run:
             self.toiled = 0
             self._look(NOWHERE)
 
-    def say(self, payload: JsonObject) -> None:
-        """A message, within `limits.messages`."""
-        if len(self.effects) >= self.limits.messages:
+    def say(self, payload: JsonObject, at: Position = NOWHERE) -> None:
+        """A message, within `limits.messages`. Args: at: what an error names as its place."""
+        limit = self.limits.messages
+        if len(self.effects) >= limit:
             raise BudgetExceeded(
-                f"the turn says more than max_messages ({self.limits.messages})", "max_messages"
+                f"the turn says more than max_messages ({limit})", "max_messages", at
             )
         self.effects.append(Say(payload))
 
@@ -258,7 +259,7 @@ class Run:
     def soft(self, text: str, at: Position, info: Mapping[str, Value] | None = None) -> Value:
         """Says a soft error and gives the Null that stands for the failed value (§12.1)."""
         self.spend(len(text) // 4)  # an error may show a text as long as any
-        self.say({"content_type": "error", "content": {"error": self.placed(text, at)}})
+        self.say({"content_type": "error", "content": {"error": self.placed(text, at)}}, at)
         return null_because(text, at, info)
 
     def placed(self, text: str, at: Position = NOWHERE, flow: str = "") -> str:

@@ -183,6 +183,25 @@ def test_too_many_messages_end_the_turn() -> None:
     assert talk.limit == "max_messages"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "say 1",
+        "say i",
+        "debug i",
+        "say missing",
+        'do x = "a".nope()',
+        "do Button()",
+        'say Button("b")',
+    ],
+)
+def test_too_many_messages_are_reported_where_they_are_said(statement: str) -> None:
+    flow = f"start: do i = 1\n  while (true) {{\n  {statement}\n }}"
+    talk = blow(flow, limits=Limits(messages=5))
+    assert talk.limit == "max_messages"
+    assert at_line(talk) == 3
+
+
 def test_soft_errors_count_as_messages_and_logs_do_not_grow_without_end() -> None:
     talk = Talk("start: while (true) { do nope.x }", limits=Limits(messages=5))
     assert len(talk()) == 6

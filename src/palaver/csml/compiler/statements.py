@@ -66,6 +66,7 @@ def compile_statement(node: nodes.Statement, unit: Unit) -> Execute:
 
 def _say(node: nodes.Say, unit: Unit) -> Execute:
     evaluate = compile_expression(node.value, unit)
+    at = node.at
 
     def say(frame: Frame) -> int:
         value = evaluate(frame)
@@ -73,13 +74,13 @@ def _say(node: nodes.Say, unit: Unit) -> Execute:
         if value.is_secure:
             run.soft(NOT_SHOWN, value.position)
             return 0
-        run.say(payload_of(run, value))
+        run.say(payload_of(run, value), at)
         return 0
 
-    return _once(say) if is_fixed(node.value, unit) else say
+    return _once(say, at) if is_fixed(node.value, unit) else say
 
 
-def _once(say: Execute) -> Execute:
+def _once(say: Execute, at: Position) -> Execute:
     """Says the same message each time, once `say` has made it. Nobody changes messages."""
     known: Say | None = None
 
@@ -87,7 +88,7 @@ def _once(say: Execute) -> Execute:
         nonlocal known
         effects = frame.run.effects
         if known is not None:
-            frame.run.say(known.payload)
+            frame.run.say(known.payload, at)
             return 0
         said = len(effects)
         signal = say(frame)
@@ -166,8 +167,8 @@ def _debug(node: nodes.Debug, unit: Unit) -> Execute:
             frame.run.soft(NOT_SHOWN, after)
         else:
             text = text_at(frame.run, value, node.at)
-            pay_for_output(frame.run, text)
-            frame.run.say({"content_type": "debug", "content": {"args": [text]}})
+            pay_for_output(frame.run, text, node.at)
+            frame.run.say({"content_type": "debug", "content": {"args": [text]}}, node.at)
         return 0
 
     return debug
@@ -181,7 +182,7 @@ def _log(node: nodes.Log, unit: Unit) -> Execute:
         value = evaluate(frame)
         run = frame.run
         text = NOT_LOGGED if value.is_secure else text_at(run, value, node.at)
-        pay_for_output(run, text)
+        pay_for_output(run, text, node.at)
         run.note(Log(run.flow.name, line, text, level))
         return 0
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from palaver.csml.bounds import in_portions, too_large
+from palaver.csml.failures import BudgetExceeded
+from palaver.csml.source import Position
 from palaver.csml.texts import JSON_BYTES, json_text, to_text
 from palaver.csml.values import Items, Members, Value
 
@@ -61,9 +63,15 @@ def pay_for_text(run: Run, length: int) -> None:
     run.spend(length // TEXT_BYTES)
 
 
-def pay_for_output(run: Run, text: str) -> None:
-    """Pays for a text that leaves by another way than `say`, which has a limit of its own."""
-    run.spend(len(text) // JSON_BYTES)
+def pay_for_output(run: Run, text: str, at: Position) -> None:
+    """Pays for a text that leaves by another way than `say`, which has a limit of its own.
+
+    Raises: BudgetExceeded, at the place.
+    """
+    try:
+        run.spend(len(text) // JSON_BYTES)
+    except BudgetExceeded as error:
+        raise BudgetExceeded(error.text, error.limit, at) from None
 
 
 def paid_text(run: Run, value: Value) -> str:
