@@ -85,6 +85,7 @@ async def build(settings: ServerSettings, folders: Sequence[BotFolder]) -> Async
         stack.push_async_callback(house.outbound.aclose)
         stack.push_async_callback(house.callbacks.finish, FINISH_S)
         await house.watcher.begin()  # before anything is read, so that no change is missed
+        await house.service.access.open()
         await _load(house.service, folders, await storage.bot_ids())
         async with house.upkeep():
             yield house.service

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import logging
 import secrets
@@ -49,6 +50,11 @@ GENERATORS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """Key name → how one is made for a bot id. The engine's key is never generated."""
 
+_NO_BOT: Final = ""
+"""Under which the service's own key is stored."""
+
+_OWN: Final[Mapping[str, Callable[[str], str]]] = {"repeats": lambda _: secrets.token_hex(32)}
+
 
 class Access:
     """Finds the bot that a key opens.
@@ -70,34 +76,59 @@ class Access:
         self._credentials = credentials
         self._lost_keys = lost_keys
         self._is_loopback = is_loopback
+        self._own_key = b""
         self._bots: dict[tuple[str, bytes], LoadedBot] = {}
         self._keys: dict[str, dict[str, str]] = {}
         keep_secret(*engine_keys)
         self._engine_digests = {_digest(key) for key in engine_keys if key}
         self._has_engine_key = bool(self._engine_digests)
 
+    async def open(self) -> None:
+        """Reads, or makes, the service's own key. Call it before `fingerprint`."""
+        own = await self._ensured(_NO_BOT, _OWN)
+        self._own_key = bytes.fromhex(own["repeats"])
+
+    def fingerprint(self, *parts: bytes | str) -> str:
+        """64 hexadecimal digits by which an equal request is known again, in every process.
+
+        It is stored. A digest without a key would tell what was said under `hold_secure` to
+        whoever reads the database: a PIN is found by trying all of them.
+        """
+        state = hmac.new(self._own_key, digestmod="sha256")
+        for part in parts:
+            state.update(part.encode() if isinstance(part, str) else part)
+        return state.hexdigest()
+
     async def admit(self, bot: LoadedBot, given: Mapping[str, str]) -> None:
         """Makes a bot's keys known: those given, else those stored, else new ones."""
-        stored = await self._stored(bot)
-        missing = [name for name in GENERATORS if name not in stored and name not in given]
-        if missing:
-            await self._credentials.save_keys(
-                bot.id, {name: GENERATORS[name](bot.id) for name in missing}
-            )
-            stored = await self._credentials.keys_of(bot.id)
-        self._remember(bot, {**stored, **given})
+        wanted = {name: make for name, make in GENERATORS.items() if name not in given}
+        self._remember(bot, {**await self._ensured(bot.id, wanted), **given})
 
-    async def _stored(self, bot: LoadedBot) -> dict[str, str]:
+    async def _ensured(
+        self, owner: str, wanted: Mapping[str, Callable[[str], str]]
+    ) -> dict[str, str]:
+        """The stored keys, with new ones for those of `wanted` that are not there."""
+        stored = await self._stored(owner, wanted)
+        missing = {name: make(owner) for name, make in wanted.items() if name not in stored}
+        if missing:
+            await self._credentials.save_keys(owner, missing)
+            stored = await self._credentials.keys_of(owner)
+        return stored
+
+    async def _stored(
+        self, owner: str, wanted: Mapping[str, Callable[[str], str]]
+    ) -> dict[str, str]:
         """All new where nobody will ever open what is there."""
         try:
-            return await self._credentials.keys_of(bot.id)
+            return await self._credentials.keys_of(owner)
         except KeyMissing as error:
             if not set(error.key_ids) <= set(self._lost_keys):
                 raise
-            logger.warning("bot %s gets new keys, for %s", bot.id, error)
-        for name, generate in GENERATORS.items():
-            await self._credentials.replace_key(bot.id, name, generate(bot.id))
-        return await self._credentials.keys_of(bot.id)
+            whose = f"bot {owner}" if owner else "the service itself"
+            logger.warning("%s gets new keys, for %s", whose, error)
+        for name, make in wanted.items():
+            await self._credentials.replace_key(owner, name, make(owner))
+        return await self._credentials.keys_of(owner)
 
     async def refresh(self, bot: LoadedBot, given: Mapping[str, str]) -> None:
         """Reads a bot's keys again, after one was replaced elsewhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -98,6 +99,9 @@ class FakeAccess:
 
     def secret(self, bot: FakeBot, name: str) -> str:
         return "SECRET"
+
+    def fingerprint(self, *parts: bytes | str) -> str:
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 class FakeBots:

@@ -15,6 +15,7 @@ from palaver.engine.engine import Engine, EngineSettings
 from palaver.http.app import Application
 from palaver.http.dialects.base import Dialect, Problem, Route
 from palaver.http.request import BodyLimits, Request, Response, json_response
+from palaver.services.access import Access
 from palaver.storage.protocol import Storage
 from palaver.storage.urls import open_storage
 from palaver.types import SystemClock
@@ -59,12 +60,14 @@ class Process:
     def __init__(self, storage: Storage, may_end: asyncio.Event) -> None:
         clock, outbound = SystemClock(), cast(Any, None)
         engine = Engine(storage, outbound, clock, EngineSettings(), load_other=cast(Any, None))
-        services = SimpleNamespace(chat=engine, storage=storage, clock=clock)
+        self.access = Access(storage, engine_keys=(), is_loopback=True)
+        services = SimpleNamespace(chat=engine, storage=storage, clock=clock, access=self.access)
         self.dialect = Slow(services, may_end)
         limits = BodyLimits(1000, 10)
         self.app = Application([self.dialect], clock=clock, limits=limits, cors_origins=())
 
     async def post(self, key: str, body: object) -> httpx.Response:
+        await self.access.open()
         transport = httpx.ASGITransport(app=cast(Any, self.app))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.post("/things", json=body, headers={"idempotency-key": key})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -38,6 +39,17 @@ async def test_missing_keys_are_made_and_kept() -> None:
     await again.admit(loaded(), {})
     assert dict(first.keys_of(loaded())) == dict(again.keys_of(loaded()))
     assert set(first.keys_of(loaded())) == set(GENERATORS)
+
+
+async def test_fingerprints_are_those_of_every_process_on_the_database_and_of_no_other() -> None:
+    storage = await opened()
+    one, other, elsewhere = access(storage), access(storage), access(await opened())
+    for found in (one, other, elsewhere):
+        await found.open()
+    print_ = one.fingerprint(b"PIN 1", "234")
+    assert print_ == other.fingerprint(b"PIN 1234") != elsewhere.fingerprint(b"PIN 1234")
+    assert print_ != one.fingerprint(b"PIN 1235")
+    assert print_ != hashlib.sha256(b"PIN 1234").hexdigest()
 
 
 async def test_a_given_key_wins_and_is_not_stored() -> None:

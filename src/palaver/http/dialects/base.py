@@ -174,8 +174,30 @@ class Dialect(ABC):
         return Repeat(
             scope=f"key:{self.name}:{digest(credential)[:32]}:{route or _route_of(request)}",
             key=key if len(key) <= 200 else digest(key),
-            fingerprint=digest(request.query_string, b"\n", await request.body()),
+            fingerprint=self.services.access.fingerprint(
+                request.query_string, b"\n", await request.body()
+            ),
             strict=True,
+        )
+
+    def repeat_of_event(
+        self, client: Client, request_id: str, payload: Json, metadata: Json, *more: str
+    ) -> Repeat | None:
+        """The repeat of a request id that is a UUID; None for any other id. Spec: dialects §1.
+
+        Args:
+            more: what else must be equal: at `POST /run` the bot's digest, or its version.
+        """
+        if not is_uuid(request_id):
+            return None
+        event = encode_sorted([payload, metadata, *more])
+        fingerprint = self.services.access.fingerprint(event)
+        # It is part of the key: another event under the same id leaves this one's answer alone.
+        return Repeat(
+            scope=scope_of_client(client),
+            key=f"{request_id.lower()} {fingerprint[:32]}",
+            fingerprint=fingerprint,
+            strict=False,
         )
 
     async def once(
@@ -219,26 +241,6 @@ class Dialect(ABC):
                 answered = about[0] if about else None
                 await storage.commit_turn(TurnWrite((), answer, answered=answered))
             return response
-
-
-def repeat_of_event(
-    client: Client, request_id: str, payload: Json, metadata: Json, *more: str
-) -> Repeat | None:
-    """The repeat of a request id that is a UUID; None for any other id. Spec: dialects §1.
-
-    Args:
-        more: what else must be equal: at `POST /run` the bot's digest, or its version.
-    """
-    if not is_uuid(request_id):
-        return None
-    fingerprint = digest(encode_sorted([payload, metadata, *more]))
-    # The event is part of the key: another one under the same id leaves this one's answer alone.
-    return Repeat(
-        scope=scope_of_client(client),
-        key=f"{request_id.lower()} {fingerprint[:32]}",
-        fingerprint=fingerprint,
-        strict=False,
-    )
 
 
 def scope_of_client(client: Client) -> str:

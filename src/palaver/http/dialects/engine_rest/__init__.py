@@ -34,7 +34,6 @@ from palaver.http.dialects.base import (
     Route,
     Services,
     digest,
-    repeat_of_event,
 )
 from palaver.http.dialects.engine_rest import decode, describe, encode
 from palaver.http.dialects.engine_rest.memories import Memories
@@ -262,7 +261,7 @@ class EngineRest(Dialect):
         else:
             bot = f"{self._canonical(body.bot_id or '')} {body.version_id}"
         metadata = decode.metadata_of(told)
-        return repeat_of_event(client, told.request_id, told.payload, metadata, bot)
+        return self.repeat_of_event(client, told.request_id, told.payload, metadata, bot)
 
     async def validate(self, request: Request) -> Response:
         """What is wrong with a bot; needs no key. Spec: §16."""

@@ -10,7 +10,7 @@ import msgspec
 from palaver.errors import EventRejected, Malformed
 from palaver.http.describe import Answer, Operation
 from palaver.http.dialects.answers import TURN_SCHEMA, turn_answer
-from palaver.http.dialects.base import Dialect, repeat_of_event
+from palaver.http.dialects.base import Dialect
 from palaver.http.dialects.events import EVENT_SCHEMA, event_from_payload
 from palaver.http.dialects.jumps import jump_of
 from palaver.http.dialects.studio.auth import Gate
@@ -99,7 +99,7 @@ class ChatApi:
         if repeat is not None or body.request_id is None:
             return repeat
         payload = msgspec.to_builtins(body.payload)
-        return repeat_of_event(client, body.request_id, payload, body.metadata or {})
+        return self._dialect.repeat_of_event(client, body.request_id, payload, body.metadata or {})
 
 
 def _preparation(
