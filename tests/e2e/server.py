@@ -27,10 +27,10 @@ import httpx
 PALAVER = str(Path(sys.executable).with_name("palaver"))
 """The command as it was installed beside this Python."""
 
-START_S = 60
+START_S = 120
 """Far more than a start takes; a test that waits so long has failed."""
 
-ANSWER_S = 60
+ANSWER_S = 120
 """Far more than a turn takes."""
 
 STOP_S = 60

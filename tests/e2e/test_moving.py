@@ -110,7 +110,7 @@ def test_a_move_that_is_killed_leaves_the_server_alone_and_succeeds_the_next_tim
     path = tmp_path / "palaver.db"
     server = serving(COUNTER).start()
     talk = Talk(server, 4)
-    fill(path, 20_000)
+    fill(path, 60_000)
     until(lambda: talk.count > 200)
     for kill in range(KILLS):
         command = [PALAVER, "db", "migrate", str(path), new_postgres_url]
@@ -144,7 +144,7 @@ def test_a_move_that_is_stopped_tidies_up(
     server = serving(COUNTER).start()
     for _ in range(5):
         server.say("ann", "x")
-    fill(path, 20_000)
+    fill(path, 60_000)
     process = subprocess.Popen(
         [PALAVER, "db", "migrate", str(path), new_postgres_url],
         env=environment(),
@@ -163,7 +163,7 @@ def test_a_move_that_is_stopped_tidies_up(
 
 
 def fill(path: Path, memories: int) -> None:
-    """Enough for a copy to take a while."""
+    """Enough for a copy to take a second or two: longer than whoever waits for it may sleep."""
     rows: list[tuple[Any, ...]] = [(b"c", f"m{n}", '"x"', 1) for n in range(memories)]
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.execute(

@@ -81,7 +81,7 @@ def test_the_conversation_in_a_new_process_each_turn(
         text=True,
         cwd=ROOT,
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
