@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from palaver.csml import nodes
 from palaver.csml import run as run_module
 from palaver.csml.failures import RunError
+from palaver.csml.json_text import parse_json
 from palaver.csml.limits import Limits
 from palaver.csml.operators import ARITHMETIC, COMPARISONS, equal, order
-from palaver.csml.parsing import parse_json
 from palaver.csml.printer import print_flow
 from palaver.csml.program import restore_closure
 from palaver.csml.source import NOWHERE

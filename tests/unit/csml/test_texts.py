@@ -10,7 +10,7 @@ import pytest
 
 from palaver.csml.bounds import MAX_NESTING, check_value
 from palaver.csml.failures import BudgetExceeded, SoftError
-from palaver.csml.parsing import parse_json
+from palaver.csml.json_text import parse_json
 from palaver.csml.program import restore_closure
 from palaver.csml.texts import (
     float_json,

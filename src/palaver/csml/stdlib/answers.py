@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.csml.bounds import NestedTooDeep, too_large
 from palaver.csml.failures import SoftError
-from palaver.csml.parsing import parse_json
+from palaver.csml.json_text import parse_json
 from palaver.csml.source import Position
 from palaver.csml.texts import from_json
 from palaver.csml.values import Members, Meta, Value

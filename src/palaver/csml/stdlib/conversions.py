@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.csml.bounds import NestedTooDeep, Pay, too_large
 from palaver.csml.failures import SoftError
-from palaver.csml.parsing import decode_json
+from palaver.csml.json_text import decode_json
 from palaver.csml.source import Position
 from palaver.csml.stdlib import entities, uri
 from palaver.csml.stdlib.costs import pay_for_text

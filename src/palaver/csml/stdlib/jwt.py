@@ -13,7 +13,7 @@ import hmac
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from palaver.csml.failures import SoftError
-from palaver.csml.parsing import parse_json
+from palaver.csml.json_text import parse_json
 from palaver.csml.source import Position
 from palaver.csml.stdlib.costs import OBJECT_COST
 from palaver.csml.stdlib.encodings import unpadded_base64

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palaver.csml import parsing
+from palaver.csml import json_text
 from palaver.csml.bounds import NestedTooDeep
-from palaver.csml.parsing import parse_json
+from palaver.csml.json_text import parse_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3),
@@ -23,8 +23,8 @@ JSON = st.recursive(
 @pytest.fixture(scope="module", autouse=True)
 def small_pieces() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parsing, "PIECE", 20)
-        patch.setattr(parsing, "PORTION", 3)
+        patch.setattr(json_text, "PIECE", 20)
+        patch.setattr(json_text, "PORTION", 3)
         yield
 
 
@@ -45,7 +45,7 @@ def test_pieces_say_what_the_whole_says(value: Any, indent: int | None, around: 
 @pytest.mark.parametrize("rest", ["", ",", "}", "]]", ", 1 2]", ', "\ud800"]', ",]", ', {"a": 1]'])
 def test_what_is_wrong_at_the_end_is_no_json(rest: str) -> None:
     text = "[" + ", ".join(["[1, [2]]"] * 50) + rest
-    for give_way in (Pauses(), parsing.free):
+    for give_way in (Pauses(), json_text.free):
         with pytest.raises(ValueError, match=r"."):
             parse_json(text, give_way=give_way)
 
