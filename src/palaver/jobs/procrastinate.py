@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Protocol
 
 import procrastinate
 import procrastinate.exceptions
 import psycopg
+from procrastinate import sql
 from procrastinate.job_context import AbortReason
 from psycopg_pool import PoolTimeout
 
@@ -134,8 +136,8 @@ class ProcrastinateRunner:
             await asyncio.wait([working], timeout=timeout_s + 1)
 
     async def _work(self) -> None:
-        connector = procrastinate.PsycopgConnector(
-            conninfo=self._conninfo, min_size=1, max_size=4, timeout=10.0
+        connector = _Connector(
+            self._lost_end, conninfo=self._conninfo, min_size=1, max_size=4, timeout=10.0
         )
         app = procrastinate.App(connector=connector)
         for task in self._tasks:
@@ -151,6 +153,12 @@ class ProcrastinateRunner:
                 update_heartbeat_interval=HEARTBEAT_S,
                 stalled_worker_timeout=self._silent_s,
             )
+
+    def _lost_end(self, error: Exception) -> None:
+        """This worker, while it lives, would hold the job for ever: another one is started."""
+        logger.warning("the end of a job could not be stored; it is run again: %s", told(error))
+        if self._working is not None:
+            self._working.cancel()
 
     async def _keep_up(self) -> None:
         while True:
@@ -228,6 +236,28 @@ class ProcrastinateRunner:
         with suppress(StorageError):
             self._retry.failed_at[job.id] = await self._store.note_job_error(job.id, text)
 
+
+class _Connector(procrastinate.PsycopgConnector):
+    """Tells when the connection was lost over a job's end, which procrastinate does not.
+
+    Args:
+        on_lost: told of the error.
+    """
+
+    def __init__(self, on_lost: Callable[[Exception], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._on_lost = on_lost
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        try:
+            await super().execute_query_async(query, **arguments)
+        except procrastinate.exceptions.ConnectorException as error:
+            if query not in _ENDS:
+                raise
+            self._on_lost(error)
+
+
+_ENDS: Final = frozenset({sql.queries["finish_job"], sql.queries["retry_job"]})
 
 _TROUBLES = (procrastinate.exceptions.ConnectorException, psycopg.Error, PoolTimeout, OSError)
 """How a database that is gone shows."""

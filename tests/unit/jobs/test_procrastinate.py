@@ -4,6 +4,7 @@ clock back is the same as a later time in all of it."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -128,3 +129,35 @@ async def test_a_retry_from_before_the_clock_was_set_back_is_due(
     failed, planned = await store.list_jobs(limit=9)
     assert failed.run_at is None
     assert planned.run_at is not None, "its time is its time"
+
+
+async def test_a_job_whose_end_is_lost_with_its_connection_is_run_again(
+    postgres_url: str, store: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import palaver.jobs.procrastinate as module
+
+    monkeypatch.setattr(module, "RESTART_S", 0.1)
+    monkeypatch.setattr(module, "LOOK_S", 0.1)
+    runs: list[int] = []
+
+    async def do(job: Job) -> None:
+        runs.append(job.id)
+
+    change(
+        postgres_url,
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN OLD; END $$;"
+        "CREATE TRIGGER cut BEFORE DELETE ON procrastinate_jobs"
+        " FOR EACH ROW WHEN (OLD.attempts = 0) EXECUTE FUNCTION cut()",
+    )
+    try:
+        await store.add_job(NewJob("do"))
+        async with Working(postgres_url, store, Task("do", do)), asyncio.timeout(PATIENCE_S):
+            while await store.list_jobs(limit=1):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        change(postgres_url, "DROP FUNCTION cut CASCADE")
+    assert len(runs) == 2
+    assert [r.getMessage() for r in caplog.records if "end of a job" in r.getMessage()]
+    gc.collect()  # what nobody looked at is told of then
+    assert not [record for record in caplog.records if record.name == "asyncio"]
