@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,13 @@ pytest.register_assert_rewrite("tests.e2e.ledger")  # so that it says what diffe
 
 from tests.e2e.ledger import Outside  # noqa: E402
 from tests.e2e.server import Gate, Server  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def as_long_as_it_takes() -> None:
+    """With more faults than usual a test that takes five minutes does not hang."""
+    if {"PALAVER_FAULTS", "PALAVER_FUZZ"} & os.environ.keys():
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
