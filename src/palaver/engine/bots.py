@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
@@ -106,33 +106,19 @@ class Scenarios:
 
 async def _in_thread(work: Callable[[], Scenario]) -> Scenario:
     """Does the work in a thread for which a process that ends does not wait."""
-    loop = asyncio.get_running_loop()
-    finished: asyncio.Future[Callable[[], Scenario]] = loop.create_future()
-
-    def tell(outcome: Callable[[], Scenario]) -> None:
-        if not finished.done():
-            finished.set_result(outcome)
+    finished: Future[Scenario] = Future()
+    finished.set_running_or_notify_cancel()  # whoever waits may go away; the thread goes on
 
     def run() -> None:
         try:
             made = work()
         except Exception as error:
-            outcome: Callable[[], Scenario] = partial(_raise, error)
+            finished.set_exception(error)
         else:
-            outcome = partial(_same, made)
-        with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
-            loop.call_soon_threadsafe(tell, outcome)
+            finished.set_result(made)
 
     Thread(target=run, name="palaver-build", daemon=True).start()
-    return (await finished)()
-
-
-def _raise(error: Exception) -> Scenario:
-    raise error
-
-
-def _same(made: Scenario) -> Scenario:
-    return made
+    return await asyncio.wrap_future(finished)
 
 
 def _sources(bot: Bot) -> Iterator[Flow]:

@@ -139,9 +139,7 @@ class Engine:
     async def exclusively(self, client: Client) -> AsyncIterator[None]:
         """The client's turn, for a change from elsewhere: it interrupts none and is not lost."""
         async with self._turns.turn(client, _CHANGE):
-            opened = await self._storage.begin_turn(
-                client, self._clock.now(), behind=partial(self._turns.behind, client)
-            )
+            opened = await self._begin(client, None)
             if isinstance(opened, Leased):
                 opened = await self._outwait(client, None)
             try:
@@ -200,12 +198,7 @@ class Engine:
         repeat: Repeat | None,
         identity: tuple[str, str] | None,
     ) -> Answer:
-        opened = await self._storage.begin_turn(
-            client,
-            self._clock.now(),
-            repeat=identity,
-            behind=partial(self._turns.behind, client),
-        )
+        opened = await self._begin(client, identity)
         if isinstance(opened, Leased):
             if not opened.is_same:
                 dropped = await self._interrupt(opened.age_s, prepare, encode, repeat)
@@ -221,19 +214,24 @@ class Engine:
         finally:
             await opened.abandon()
 
+    async def _begin(
+        self, client: Client, identity: tuple[str, str] | None, *, waits: bool = False
+    ) -> OpenTurn | Leased:
+        return await self._storage.begin_turn(
+            client,
+            self._clock.now(),
+            repeat=identity,
+            waits=waits,
+            behind=partial(self._turns.behind, client),
+        )
+
     async def _outwait(self, client: Client, identity: tuple[str, str] | None) -> OpenTurn:
         """Asks again and again until the other process's turn is over. Raises: ConversationBusy."""
         wait_s = self._settings.turn_wait_s
         until = time.monotonic() + wait_s
         pause_s = LEASED_PAUSE_S
         while time.monotonic() < until:
-            opened = await self._storage.begin_turn(
-                client,
-                self._clock.now(),
-                repeat=identity,
-                waits=True,
-                behind=partial(self._turns.behind, client),
-            )
+            opened = await self._begin(client, identity, waits=True)
             if not isinstance(opened, Leased):
                 return opened
             await asyncio.sleep(pause_s)
