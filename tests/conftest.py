@@ -17,15 +17,25 @@ settings.register_profile(
 settings.load_profile("palaver")
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One server for all tests, started by the first that asks. It is not to be stopped."""
+def _running_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests, started by the first that asks. It is not to be stopped."""
+    yield from _running_server()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server of this test alone, to be stopped, killed or frozen."""
+    yield from _running_server()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A JSON value as `msgspec.json.decode` gives it."""
@@ -24,6 +24,15 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+MOST_DAYS: Final = 365_000
+"""To live; a later moment no date can tell."""
+
+
+def expiry(now: datetime, days: int | None) -> datetime | None:
+    """When what is to live for so many days is over; None: never."""
+    return None if days is None else now + timedelta(days=min(days, MOST_DAYS))
 
 
 def iso_ms(moment: datetime) -> str:

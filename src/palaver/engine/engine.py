@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -37,7 +37,7 @@ from palaver.storage.protocol import (
     StoredAnswer,
     TurnWrite,
 )
-from palaver.types import Clock
+from palaver.types import Clock, expiry
 
 PAUSE_S = 0.005
 """How long a turn computes before it lets others go on."""
@@ -48,10 +48,6 @@ LEASED_PAUSE_S, LEASED_PAUSE_MAX_S = 0.005, 0.05
 
 _CHANGE: Final = object()
 """Who holds a client's turn for a change from elsewhere: no bot is answering meanwhile."""
-
-
-MOST_DAYS: Final = 365_000
-"""To live; a later moment no date can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +269,7 @@ class Engine:
     ) -> TurnWrite:
         settings = self._settings
         days = ask.ttl_days if ask.ttl_days is not None else settings.ttl_days
-        expires_at = now + timedelta(days=min(days, MOST_DAYS)) if days is not None else None
+        expires_at = expiry(now, days)
         low_data = ask.low_data if ask.low_data is not None else settings.low_data
         answer = None
         if repeat is not None:

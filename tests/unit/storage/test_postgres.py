@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from itertools import pairwise
@@ -678,16 +678,6 @@ async def test_what_is_stored_during_a_call_is_not_swept(postgres_url: str) -> N
 
 
 # --- connections ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.mark.parametrize("kills", [False, True])

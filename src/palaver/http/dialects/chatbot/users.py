@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ from palaver.http.dialects.chatbot.people import (
 from palaver.http.request import Request, Response, json_response
 from palaver.http.wire import kind_of
 from palaver.model import Client, Person, Session
-from palaver.types import Json, JsonObject
+from palaver.types import Json, JsonObject, expiry
 
 if TYPE_CHECKING:
     from palaver.http.dialects.chatbot import Chatbot
@@ -135,8 +135,7 @@ class UsersApi:
         """Writes the attributes as memories (dialects §2); that is activity, too (§1.5)."""
         now = request.received_at
         client = client_of(bot, person.user_id)
-        days = self._services.settings.ttl_days
-        expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
+        expires_at = expiry(now, self._services.settings.ttl_days)
         async with self._services.chat.exclusively(client):
             for name, value in changes.items():
                 if value is None:

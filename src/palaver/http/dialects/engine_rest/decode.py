@@ -18,7 +18,7 @@ from palaver.errors import Malformed
 from palaver.http.dialects.events import EVENT_SCHEMA
 from palaver.http.request import Request
 from palaver.model import Bot, Client, Flow, Module, OtherBot
-from palaver.types import Json, JsonObject
+from palaver.types import MOST_DAYS, Json, JsonObject
 
 T = TypeVar("T")
 
@@ -183,7 +183,7 @@ def days(value: Json) -> int | None:
     """`ttl_duration`: whole days, never further than a date can say; else None."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return min(max(value, 0), 365_000)
+    return min(max(value, 0), MOST_DAYS)
 
 
 # --- queries -----------------------------------------------------------------------------------

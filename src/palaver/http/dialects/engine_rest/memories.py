@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from palaver.errors import Malformed
@@ -11,6 +11,7 @@ from palaver.http.dialects.engine_rest import decode, describe, encode
 from palaver.http.request import Request, Response, empty_response, json_response
 from palaver.http.wire import encode_json
 from palaver.model import Client
+from palaver.types import expiry
 
 if TYPE_CHECKING:
     from palaver.http.dialects.engine_rest import EngineRest
@@ -62,8 +63,7 @@ class Memories:
         self._rest.authenticate(request)
         decode.check_memory_key(body.key)
         now = request.received_at
-        days = self._services.settings.ttl_days
-        expires_at = None if days is None else now + timedelta(days=min(days, 365_000))
+        expires_at = expiry(now, self._services.settings.ttl_days)
         client = self._rest.asked(shown).client
         async with self._services.chat.exclusively(client):
             await self._check_room(client, body, now)
